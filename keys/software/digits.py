@@ -1,0 +1,44 @@
+"""Digits: what a field must be made of, and how a cryptogram becomes decimal."""
+
+from __future__ import annotations
+
+from keys.hsm import HsmRejected
+
+#: Letters stand for 0-5 where a block does not hold digits enough.
+_LETTERS_TO_DIGITS = bytes.maketrans(b"abcdef", b"012345")
+
+
+def are_digits(text: str, low: int, high: int) -> bool:
+    """Whether `text` is `low` to `high` decimal digits of ASCII and nothing else."""
+    return low <= len(text) <= high and text.isascii() and text.isdigit()
+
+
+def require_digits(field: str, text: str, low: int, high: int) -> None:
+    """Raise `HsmRejected`, naming the field alone, unless it is `low` to `high` digits."""
+    if not are_digits(text, low, high):
+        wanted = f"{low}" if low == high else f"{low} to {high}"
+        raise HsmRejected(f"{field}: {wanted} digits are needed")
+
+
+def require_pan(pan: str) -> None:
+    """Raise `HsmRejected` unless the PAN has the 12 to 19 digits that every formula here needs."""
+    require_digits("pan", pan, 12, 19)
+
+
+def decimalize(block: bytes, count: int) -> str:
+    """
+    Take `count` decimal digits out of a block: its digits first, then its letters less ten.
+
+    One rule for CVV, PVV and EMV option B (Visa PIN security; EMV Book 2, A1.4.2).
+    """
+    nibbles = block.hex().encode()
+    digits = nibbles.translate(None, b"abcdef")
+    if len(digits) < count:
+        digits += nibbles.translate(_LETTERS_TO_DIGITS, b"0123456789")
+    return digits[:count].decode()
+
+
+def xor(left: bytes, right: bytes) -> bytes:
+    """XOR two byte strings of one length."""
+    size = len(left)
+    return (int.from_bytes(left, "big") ^ int.from_bytes(right, "big")).to_bytes(size, "big")

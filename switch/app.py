@@ -1,0 +1,264 @@
+"""Builds everything in order and stops it in reverse. The only wiring."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import asyncpg
+
+from keys.hsm import HsmRejected, KeyRef, PinBlockFormat
+from keys.keyfile import KeyFileError, is_development, load, read_kbpk
+from keys.software.backend import SoftwareHsm
+from keys.software.key import Key
+from keys.vault import LocalDataKeys, Vault, VaultError
+from specs.spec import Spec, SpecError
+from specs.spec import load as load_spec
+from switch.demo import loader
+from switch.flows.issuer import Issuer, PinZone
+from switch.flows.router import Router
+from switch.ledger.embedded import EmbeddedPostgres
+from switch.ledger.embedded_files import EmbeddedError
+from switch.ledger.ledger import PARTITION_MONTHS_AHEAD, Ledger
+from switch.ledger.migrate import MigrationError, migrate
+from switch.ledger.queries import QUERIES
+from switch.ledger.unwind import Journal, JournalError
+from switch.links.link import Link, LinkError
+from switch.log import configure, get_logger
+from switch.operate.admin import Admin, AdminError
+from switch.operate.events import Operator
+from switch.operate.metrics import Metrics
+from switch.rules.program import Program, ProgramError
+from switch.settings import Settings, SettingsError
+
+#: How long a stopping process waits for its database work, in seconds.
+STOP_SECONDS = 5.0
+
+#: What refuses to start with one line and no traceback.
+REFUSALS = (
+    AdminError,
+    EmbeddedError,
+    JournalError,
+    KeyFileError,
+    LinkError,
+    MigrationError,
+    ProgramError,
+    SettingsError,
+    SpecError,
+    VaultError,
+)
+
+
+class StartError(Exception):
+    """The switch cannot start: one line that says what to do."""
+
+
+async def run(settings: Settings) -> None:
+    """Serve until SIGTERM or Ctrl-C; then finish what is in flight and stop what was started."""
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    writer = configure(settings.log.level, settings.log.queue_max)
+    log = get_logger("switch")
+    metrics = Metrics()
+    operator = Operator(log, metrics)
+    metrics.gauge(
+        "switch_log_lines_lost", "Log lines that a stuck reader cost.",
+        lambda: writer.log_dropped_total,
+    )  # fmt: skip
+    try:
+        async with contextlib.AsyncExitStack() as stack:
+            started = asyncio.create_task(_start(settings, stack, operator, metrics))
+            stopped = asyncio.create_task(stopping.wait())
+            await asyncio.wait({started, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            if not started.done():  # Ctrl-C while starting
+                started.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await started
+                log.info("started", url=settings.database.url_public)
+                await stopped
+            log.info("stopping")
+        log.info("stopped")
+    finally:
+        writer.stop()
+
+
+async def _start(
+    settings: Settings, stack: contextlib.AsyncExitStack, operator: Operator, metrics: Metrics
+) -> None:
+    keys, vault, specs = read_keys(settings), read_vault(settings), read_specs(settings)
+    settings.check_names(dialects=specs, framings=FRAMINGS, keys=keys)
+    _warn_of_keys(settings, operator)
+    url = await stack.enter_async_context(database(settings, operator))
+    await load_demo_when_empty(settings, url, vault)
+
+    ledger = Ledger(
+        url,
+        Journal(settings.unwind.journal),
+        connections=settings.database.connections,
+        batch_max=settings.database.batch_max,
+        connect_timeout=settings.database.connect_timeout_ms / 1000,
+        on_event=operator.event,
+    )
+    stack.push_async_callback(ledger.close, within=STOP_SECONDS)
+    await ledger.open()
+    hsm = SoftwareHsm(keys)
+    stack.push_async_callback(hsm.close)
+    programs = await ledger.programs()
+    _check_keys(hsm, programs)
+
+    issuer = Issuer(
+        ledger=ledger,
+        hsm=hsm,
+        vault=vault,
+        programs={program.program_id: program for program in programs},
+        pin_zones={
+            link.name: PinZone(
+                KeyRef(link.zone_pin_key, keys[link.zone_pin_key].kcv),
+                PinBlockFormat(link.pin_block_format),
+            )
+            for link in settings.links
+        },
+        hsm_budget=settings.hsm.budget_ms / 1000,
+    )
+    links = [
+        Link(
+            link,
+            Router(link.name, specs[link.dialect], issuer, on_event=operator.event),
+            issuer,
+            on_exchange=operator.exchange,
+            on_event=operator.event,
+        )
+        for link in settings.links
+    ]
+    _gauges(metrics, ledger, links)
+    if settings.admin.listen:
+        admin = Admin(settings.admin.listen, metrics, lambda: _missing(ledger, links))
+        await admin.start()
+        stack.push_async_callback(admin.stop)
+    for link in links:
+        stack.push_async_callback(link.drain, within=link.settings.answer_within_ms / 1000)
+    for link in links:
+        await link.listen()
+
+
+#: The framings that a link can have.
+FRAMINGS = ("2-byte", "2-byte-inclusive", "4-ascii", "4-ascii-inclusive")
+
+
+def read_keys(settings: Settings) -> dict[str, Key]:
+    """The software HSM's keys. Raises `KeyFileError`; refuses published ones in production."""
+    kbpk = read_kbpk(settings.hsm.kbpk_file)
+    if settings.hsm.production and is_development(kbpk):
+        raise settings.refusal("hsm.kbpk_file", "is a published development key: not in production")
+    return load(settings.hsm.keys, kbpk)
+
+
+def read_vault(settings: Settings) -> Vault:
+    """The vault over its two keys."""
+    keys = read_keys(settings)
+    settings.check_names(dialects=_dialects(settings), framings=FRAMINGS, keys=keys)
+    return Vault(LocalDataKeys(keys[settings.vault.token_key], keys[settings.vault.data_key]))
+
+
+def _dialects(settings: Settings) -> set[str]:
+    return {link.dialect for link in settings.links}
+
+
+def read_specs(settings: Settings) -> dict[str, Spec]:
+    """The dialect of each link. Raises `SettingsError` where there is none of that name."""
+    specs = {}
+    for index, link in enumerate(settings.links):
+        try:
+            specs[link.dialect] = load_spec(link.dialect)
+        except SpecError as error:
+            raise settings.refusal(f"links[{index}].dialect", str(error)) from None
+    return specs
+
+
+@contextlib.asynccontextmanager
+async def database(settings: Settings, operator: Operator | None = None) -> AsyncIterator[str]:
+    """A database with its schema: the embedded one, started, watched and stopped, or a real one."""
+    if not settings.database.is_embedded:
+        url = settings.database.url.get_secret_value()
+        try:
+            await _prepare(url)
+        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            reason = getattr(error, "strerror", None) or type(error).__name__
+            where = settings.database.url_public
+            raise StartError(f"database {where}: cannot be used: {reason}") from None
+        yield url
+        return
+    async with EmbeddedPostgres(settings.database.data_dir) as server:
+        await _prepare(server.url)
+        watching = asyncio.create_task(server.watch(operator.event)) if operator else None
+        try:
+            yield server.url
+        finally:
+            if watching is not None:
+                watching.cancel()
+                await asyncio.gather(watching, return_exceptions=True)
+
+
+async def _prepare(url: str) -> None:
+    """Bring the schema up to date, and this month's partitions with it."""
+    await migrate(url)
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute(QUERIES["make_partitions"], PARTITION_MONTHS_AHEAD)
+    finally:
+        await connection.close()
+
+
+async def load_demo_when_empty(settings: Settings, url: str, vault: Vault) -> None:
+    """A first start has cards to try: the demo's, where settings let it and nothing is there."""
+    if not settings.demo.load_when_empty:
+        return
+    connection = await asyncpg.connect(url)
+    try:
+        if await loader.is_empty(connection):
+            await loader.reset(connection, vault)
+    finally:
+        await connection.close()
+
+
+def _check_keys(hsm: SoftwareHsm, programs: list[Program]) -> None:
+    for program in programs:
+        for reference in program.keys.all():
+            try:
+                hsm.check(reference)
+            except HsmRejected as error:
+                raise StartError(f"program {program.name!r}: {error}") from None
+
+
+def _warn_of_keys(settings: Settings, operator: Operator) -> None:
+    operator.event("software_hsm", problem="not PCI-capable: for development and tests only")
+    if is_development(read_kbpk(settings.hsm.kbpk_file)):
+        path = Path(settings.hsm.kbpk_file)
+        operator.event("development_keys", path=path.name, problem="published: worth nothing")
+
+
+def _missing(ledger: Ledger, links: list[Link]) -> list[str]:
+    missing = [] if ledger.is_ready else ["database"]
+    if any(link.is_draining for link in links):
+        missing.append("draining")
+    return missing
+
+
+def _gauges(metrics: Metrics, ledger: Ledger, links: list[Link]) -> None:
+    metrics.gauge(
+        "switch_in_flight", "Messages that wait for their answer.",
+        lambda: sum(link.in_flight for link in links),
+    )  # fmt: skip
+    metrics.gauge(
+        "switch_connections", "Peers that are connected.",
+        lambda: sum(link.connections for link in links),
+    )  # fmt: skip
+    metrics.gauge(
+        "switch_decisions_waiting", "Decisions that wait for a database connection.",
+        lambda: ledger.waiting,
+    )  # fmt: skip

@@ -1,0 +1,62 @@
+"""What a decision adds to its answer: the code, the balance, the word to the chip."""
+
+from __future__ import annotations
+
+from keys.hsm import Verdict
+from specs.tlv import encode_ber
+from switch.flows.issuer import Issuer
+from switch.flows.verify import ARC_APPROVED, arpc_data, declining_arpc
+from switch.rules.checks import Case, Verdicts
+from switch.rules.cryptogram import cryptogram
+from switch.rules.decision import Approved, Decision
+
+_AUTHORIZATION_CODE, _ADDITIONAL_AMOUNTS, _ICC_DATA = 38, 54, 55
+_ISSUER_AUTHENTICATION_DATA = "91"
+_AVAILABLE = "02"  # DE54: amount type, available balance
+_AMOUNT_MOST = 999_999_999_999  # DE54 has twelve digits
+
+
+async def additions(
+    case: Case, verdicts: Verdicts, decision: Decision, issuer: Issuer
+) -> dict[int, str]:
+    """The fields that an answer has beside what it echoes and DE39."""
+    added: dict[int, str] = {}
+    if not isinstance(decision, Approved):
+        chip = await _declining(case, verdicts, decision.reason.value, issuer)
+    else:
+        chip = decision.issuer_authentication
+        if case.request.kind == "inquiry":
+            added[_ADDITIONAL_AMOUNTS] = balance(case, decision.available_minor)
+        else:
+            added[_AUTHORIZATION_CODE] = decision.authorization_code
+    if chip is not None:
+        added[_ICC_DATA] = encode_ber({_ISSUER_AUTHENTICATION_DATA: chip})
+    return added
+
+
+def balance(case: Case, available_minor: int) -> str:
+    """DE54: account type, amount type, currency, sign, twelve digits."""
+    sign = "D" if available_minor < 0 else "C"
+    amount = min(abs(available_minor), _AMOUNT_MOST)
+    account_type = case.request.processing_code[2:4]
+    return f"{account_type}{_AVAILABLE}{case.card.currency}{sign}{amount:012d}"
+
+
+def issuer_authentication(case: Case, verdicts: Verdicts) -> str | None:
+    """Tag 91 of an approval, hex: it is recorded with the decision, for a repeat gets it again."""
+    if verdicts.arpc is None:
+        return None
+    data = arpc_data(case, cryptogram(case), ARC_APPROVED.decode(), is_approved=True)
+    return (verdicts.arpc + data).hex().upper()
+
+
+async def _declining(case: Case, verdicts: Verdicts, reason: str, issuer: Issuer) -> str | None:
+    """Tag 91 of a decline: only a card whose own cryptogram was right is answered."""
+    if verdicts.cryptogram is not Verdict.MATCH:
+        return None
+    code = case.request.spec.response_codes[reason]
+    arpc = await declining_arpc(case, issuer, code)
+    if arpc is None:
+        return None
+    data = arpc_data(case, cryptogram(case), code, is_approved=False)
+    return (arpc + data).hex().upper()

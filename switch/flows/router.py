@@ -1,0 +1,153 @@
+"""From a frame to its answer: decode, route by MTI, and turn faults into answers."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+
+from keys.hsm import HsmUnavailable
+from specs.spec import Spec
+from switch.deadline import Deadline
+from switch.flows.authorization import authorize
+from switch.flows.exchange import Exchange
+from switch.flows.issuer import Issuer
+from switch.flows.network import manage
+from switch.flows.reply import Reply, answer
+from switch.ledger.errors import LedgerUnavailable
+from switch.ledger.unwind import JournalError
+from switch.rules.reason import Reason
+from switch.wire import mti
+from switch.wire.message import Message, MessageError, decode, encode, require
+from switch.wire.requests import AuthorizationRequest, NetworkRequest
+
+OnEvent = Callable[..., None]
+Flow = Callable[["Router", Exchange, Message], Awaitable[Reply]]
+
+#: What an answer cannot do without: DE7 and DE11 tell the sender which request it is to.
+_ADDRESS = (7, 11)
+
+
+class Router:
+    """One link's way through the flows."""
+
+    def __init__(self, link: str, spec: Spec, issuer: Issuer, *, on_event: OnEvent) -> None:
+        """`on_event` is told of frames that were no messages, and of bugs."""
+        self._link = link
+        self._spec = spec
+        self._issuer = issuer
+        self._on_event = on_event
+
+    async def exchange(self, payload: bytes, deadline: Deadline) -> Exchange:
+        """Answer one frame. Never raises; an exchange without an answer is not answered."""
+        exchange = Exchange(self._link, deadline, len(payload))
+        try:
+            exchange.reply = await self._reply(exchange, payload)
+            self._encode(exchange)
+        except JournalError as error:
+            # What may yet commit cannot be promised to be taken back: no answer is safe.
+            self._fault(exchange, error)
+        except Exception as error:  # noqa: BLE001 - the one place where a bug becomes an answer
+            await take_back(exchange, self._issuer)
+            self._fault(exchange, error)
+            self._answer_fault(exchange, Reason.SYSTEM_ERROR)
+        return exchange
+
+    def shed(self, payload: bytes, deadline: Deadline) -> Exchange:
+        """Answer one frame 91 without deciding it: there is too much in flight."""
+        exchange = Exchange(self._link, deadline, len(payload), fault="overload")
+        try:
+            exchange.message = decode(payload, self._spec)
+            self._answer_fault(exchange, Reason.UNAVAILABLE)
+        except MessageError as error:
+            self._unreadable(exchange, error)
+        return exchange
+
+    async def _reply(self, exchange: Exchange, payload: bytes) -> Reply | None:
+        try:
+            message = exchange.message = decode(payload, self._spec)
+            exchange.watch.lap("parse_us")
+            if not mti.is_request(message.mti):
+                self._on_event("unsolicited_response", link=self._link, mti=message.mti)
+                return None
+            flow = ROUTES.get(mti.without_repeat(message.mti))
+            if flow is None:
+                return _refusal(message, self._spec, Reason.NOT_SUPPORTED)
+            require(message, self._spec)
+            return await flow(self, exchange, message)
+        except MessageError as error:
+            return self._unreadable(exchange, error)
+        except (LedgerUnavailable, HsmUnavailable) as error:
+            exchange.fault = type(error).__name__
+            assert exchange.message is not None  # noqa: S101 - only flows raise these
+            return _refusal(exchange.message, self._spec, Reason.UNAVAILABLE)
+
+    async def _authorization(self, exchange: Exchange, message: Message) -> Reply:
+        exchange.request = AuthorizationRequest.parse(
+            message,
+            self._spec,
+            link=self._link,
+            deadline=exchange.deadline,
+            watch=exchange.watch,
+        )
+        exchange.watch.lap("parse_us")
+        reply = await authorize(exchange.request, self._issuer)
+        exchange.batch = self._issuer.ledger.last_batch
+        return reply
+
+    async def _network(self, _: Exchange, message: Message) -> Reply:
+        return manage(NetworkRequest.parse(message, self._spec))
+
+    def _unreadable(self, exchange: Exchange, error: MessageError) -> Reply | None:
+        """Log what and where, never bytes; answer 30 where there is someone to answer."""
+        self._on_event(
+            "message_error",
+            link=self._link,
+            problem=error.problem,
+            field=error.field,
+            offset=error.offset,
+            length=exchange.length,
+        )
+        message = exchange.message = error.readable or exchange.message
+        if message is None or not mti.is_request(message.mti):
+            return None
+        if any(number not in message.fields for number in _ADDRESS):
+            return None
+        return _refusal(message, self._spec, Reason.FORMAT_ERROR)
+
+    def _encode(self, exchange: Exchange) -> None:
+        if exchange.reply is not None:
+            exchange.answer = encode(exchange.reply.message, self._spec)
+            exchange.watch.lap("reply_us")
+
+    def _answer_fault(self, exchange: Exchange, reason: Reason) -> None:
+        message = exchange.message
+        if message is None or not mti.is_request(message.mti):
+            return
+        exchange.reply = _refusal(message, self._spec, reason)
+        try:
+            self._encode(exchange)
+        except MessageError as error:
+            self._fault(exchange, error)
+
+    def _fault(self, exchange: Exchange, error: Exception) -> None:
+        exchange.fault = type(error).__name__
+        exchange.reply = exchange.answer = None
+        self._on_event("fault", link=self._link, error=error)
+
+
+#: What we decide, by the MTI of a first copy. Any other request is answered 12.
+ROUTES: Mapping[str, Flow] = {
+    "0100": Router._authorization,
+    "0800": Router._network,
+}
+
+
+def _refusal(message: Message, spec: Spec, reason: Reason) -> Reply:
+    return Reply(answer(message, spec, reason=reason), reason=reason)
+
+
+async def take_back(exchange: Exchange, issuer: Issuer) -> bool:
+    """An approval did not leave in time: see that it is taken back. True where there was one."""
+    if exchange.reply is None or exchange.reply.undo is None:
+        return False
+    await issuer.ledger.take_back(exchange.reply.undo)
+    return True

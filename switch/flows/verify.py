@@ -1,0 +1,178 @@
+"""What a message brings to be verified, asked of the HSM all at once."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+from keys.hsm import (
+    ArpcMethod,
+    ArqcAnswer,
+    Cryptogram,
+    HsmUnavailable,
+    Ibm3624,
+    PinReference,
+    Verdict,
+    VisaPvv,
+)
+from switch.flows.issuer import Issuer
+from switch.rules.checks import BEFORE_VERIFICATION, Case, Verdicts, first_refusal
+from switch.rules.cryptogram import CryptogramError, brings_cryptogram, cryptogram
+
+#: The authorization response code of an approval, as the card sees it.
+ARC_APPROVED = b"00"
+_CODE_LENGTH = 3
+_CVV2_SERVICE_CODE = "000"
+_IBM_PAD = "F"
+
+_Answer = TypeVar("_Answer")
+_Question = Coroutine[Any, Any, _Answer]
+
+
+async def verify(case: Case, issuer: Issuer) -> Verdicts:
+    """Ask the HSM for every verdict that this message can have.
+
+    A message that its card already refuses asks for no code and no PIN, but still for
+    its cryptogram: the answer to a chip is authenticated also when it is a decline.
+    An HSM that does not answer in its budget is a fault, never a mismatch.
+    """
+    until = min(time.monotonic() + issuer.hsm_budget, case.request.deadline.decide_by)
+    is_refused = first_refusal(BEFORE_VERIFICATION, case) is not None
+    chip, codes = _cryptogram(case, issuer), {}
+    if not is_refused:
+        codes = {
+            "track_code": _track_code(case, issuer),
+            "cvv2": _cvv2(case, issuer),
+            "pin": _pin(case, issuer),
+        }
+    asked = {name: question for name, question in (("chip", chip), *codes.items()) if question}
+    answers = await _all_by(asked, until)
+    arqc: ArqcAnswer | None = answers.pop("chip", None)
+    return Verdicts(
+        cryptogram=arqc.verdict if arqc else _without_answer(case, asked),
+        arpc=arqc.arpc if arqc else None,
+        hsm_fault=len(answers) + (arqc is not None) < len(asked),
+        **answers,
+    )
+
+
+async def declining_arpc(case: Case, issuer: Issuer, response_code: str) -> bytes | None:
+    """The response cryptogram of a decline; none where the HSM does not make it in time."""
+    chip = cryptogram(case)
+    deadline = case.request.deadline
+    try:
+        async with asyncio.timeout_at((deadline.decide_by + deadline.answer_by) / 2):
+            data = arpc_data(case, chip, response_code, is_approved=False)
+            answer = await issuer.hsm.verify_arqc(
+                case.program.keys.cryptogram, chip, arpc_data=data
+            )
+    except (HsmUnavailable, TimeoutError):
+        return None
+    return answer.arpc
+
+
+def arpc_data(case: Case, chip: Cryptogram, response_code: str, *, is_approved: bool) -> bytes:
+    """What the response cryptogram is made over: the ARC, or the card status update."""
+    if chip.scheme.arpc is ArpcMethod.METHOD_1:
+        return response_code.encode("ascii")
+    return case.program.csu_approved if is_approved else case.program.csu_declined
+
+
+async def _all_by(asked: dict[str, _Question[Any]], until: float) -> dict[str, Any]:
+    """The answers that come in time, by name. What else raises is a configuration fault."""
+    if len(asked) == 1:
+        (question,) = asked.values()
+        given = [await _by(question, until)]
+    else:
+        given = await asyncio.gather(*(_by(question, until) for question in asked.values()))
+    return {name: answer for name, answer in zip(asked, given, strict=True) if answer is not None}
+
+
+async def _by(question: _Question[_Answer], until: float) -> _Answer | None:
+    try:
+        async with asyncio.timeout_at(until):
+            return await question
+    except (HsmUnavailable, TimeoutError):
+        return None
+
+
+def _without_answer(case: Case, asked: dict[str, Any]) -> Verdict | None:
+    """A cryptogram that could not even be asked for is wrong; one that got no answer is not."""
+    if brings_cryptogram(case) and "chip" not in asked:
+        return Verdict.MISMATCH
+    return None
+
+
+def _cryptogram(case: Case, issuer: Issuer) -> _Question[ArqcAnswer] | None:
+    if not brings_cryptogram(case):
+        return None
+    try:
+        chip = cryptogram(case)
+    except CryptogramError:
+        return None
+    data = arpc_data(case, chip, ARC_APPROVED.decode(), is_approved=True)
+    return issuer.hsm.verify_arqc(case.program.keys.cryptogram, chip, arpc_data=data)
+
+
+def _track_code(case: Case, issuer: Issuer) -> _Question[Verdict] | None:
+    """The CVV of a stripe, or the iCVV that a chip carries in its track 2."""
+    track, channel = case.request.track, case.request.channel
+    if track is None or channel not in ("stripe", "chip", "contactless"):
+        return None
+    start = case.program.track_code_offset
+    code = track.discretionary[start : start + _CODE_LENGTH]
+    if len(code) < _CODE_LENGTH or not code.isdigit():
+        return None
+    service_code = track.service_code if channel == "stripe" else case.program.icvv_service_code
+    return issuer.hsm.verify_card_code(
+        case.program.keys.card_code,
+        pan=track.pan,
+        expiry=track.expiry,
+        service_code=service_code,
+        code=code,
+    )
+
+
+def _cvv2(case: Case, issuer: Issuer) -> _Question[Verdict] | None:
+    code, expiry = case.request.cvv2, case.card.expiry
+    if code is None:
+        return None
+    return issuer.hsm.verify_card_code(
+        case.program.keys.card_code,
+        pan=case.request.pan,
+        expiry=expiry[2:] + expiry[:2] if case.program.cvv2_expiry_is_mmyy else expiry,
+        service_code=_CVV2_SERVICE_CODE,
+        code=code,
+    )
+
+
+def _pin(case: Case, issuer: Issuer) -> _Question[Verdict] | None:
+    block, reference = case.request.pin_block, _pin_reference(case)
+    if block is None or reference is None:
+        return None
+    zone = issuer.pin_zones[case.request.link]
+    return issuer.hsm.verify_pin(
+        reference,
+        zone_key=zone.key,
+        pin_block=block,
+        pin_block_format=zone.block_format,
+        pan=case.request.pan,
+    )
+
+
+def _pin_reference(case: Case) -> PinReference | None:
+    """What the card's PIN is compared with; none for a card without a PIN."""
+    method, reference = case.card.pin_method, case.card.pin_reference
+    if method is None or reference is None:
+        return None
+    if method == "visa_pvv":
+        return VisaPvv(case.program.keys.visa_pvv, pvki=reference[0], pvv=reference[1:])
+    # Validation data: the twelve rightmost PAN digits without the check digit, filled with F.
+    return Ibm3624(
+        case.program.keys.ibm3624,
+        offset=reference,
+        decimalization_table=case.program.ibm_decimalization_table,
+        validation_data=case.request.pan[-13:-1].ljust(16, _IBM_PAD),
+    )

@@ -1,0 +1,245 @@
+"""
+Natural batching: many callers, few connections, no waiting for company.
+
+While a lane is free a call goes out at once, alone. While all are busy callers
+wait, and the next free lane takes all that wait, up to a cap. Calls with the same
+key (the account) are made in order of arrival and never stand in two lanes at once,
+so no batch of ours waits for another of ours. Callers know nothing of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, field
+from typing import Generic, Protocol, TypeVar
+
+from switch.ledger.errors import CallRefused, OutcomeUnknown, Overdue, Overloaded
+
+Call = TypeVar("Call")
+Answer = TypeVar("Answer")
+Call_contra = TypeVar("Call_contra", contravariant=True)
+Answer_co = TypeVar("Answer_co", covariant=True)
+
+#: Calls of one key that one batch takes: each is a round of its own inside the
+#: transaction, and the other callers of the batch wait for all rounds.
+ROUNDS_MAX = 8
+#: How long a call waits before it is made again when another process held its account.
+RETRY_SECONDS = 0.003
+
+
+class Retry(Exception):
+    """As an answer: nothing happened, another process was in the way; make the call again."""
+
+
+class Lane(Protocol[Call_contra, Answer_co]):
+    """One connection that makes a batch of calls as one transaction."""
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether a batch may be handed to it now."""
+
+    async def make(
+        self, calls: Sequence[tuple[int, Call_contra]]
+    ) -> Sequence[Answer_co | Exception]:
+        """Make the calls, each with its round, and give their answers in order.
+
+        Raises `CallRefused` when the batch is proven to be rolled back, and
+        `OutcomeUnknown` when it may yet commit.
+        """
+
+
+@dataclass(eq=False, slots=True)
+class _Waiting(Generic[Call, Answer]):
+    """A call and who waits for it."""
+
+    call: Call
+    key: Hashable
+    answer: asyncio.Future[Answer]
+    is_sent: bool = False
+
+
+@dataclass(eq=False, slots=True)
+class _Line(Generic[Call, Answer]):
+    """The calls of one key, in order of arrival."""
+
+    calls: deque[_Waiting[Call, Answer]] = field(default_factory=deque)
+    is_sent: bool = False
+
+
+class Batcher(Generic[Call, Answer]):
+    """Callers on one side, lanes on the other."""
+
+    def __init__(self, lanes: Sequence[Lane[Call, Answer]], *, batch_max: int) -> None:
+        """`batch_max`: the most calls that one transaction takes."""
+        self._lanes = lanes
+        self._idle = list(lanes)
+        self._batch_max = batch_max
+        self._lines: dict[Hashable, _Line[Call, Answer]] = {}
+        self._ready: deque[Hashable] = deque()  # keys with calls that wait and none in a lane
+        self._waiting = 0
+        self._call_seconds = 0.0  # a running mean, for the expected wait
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._loop = asyncio.get_running_loop()
+        #: How many calls the last batch took: an operator's figure.
+        self.last_batch = 0
+
+    @property
+    def waiting(self) -> int:
+        """How many calls wait for a lane."""
+        return self._waiting
+
+    async def submit(self, call: Call, *, key: Hashable, decide_by: float) -> Answer:
+        """Make a call; `decide_by` is a moment of the loop's clock.
+
+        Raises `Overloaded` at once where the queue is too long for it, `Overdue` when
+        it had not been sent by then (it never will be), and `OutcomeUnknown` when it
+        had been sent and no answer came by then.
+        """
+        if time.monotonic() + self._expected_wait() > decide_by:
+            raise Overloaded
+        waiting = _Waiting(call, key, self._loop.create_future())
+        self._join(waiting)
+        self._dispatch()
+        timer = self._loop.call_at(decide_by, self._expire, waiting)
+        try:
+            return await waiting.answer
+        finally:
+            timer.cancel()
+
+    def dispatch(self) -> None:
+        """Hand waiting calls to lanes; a lane calls this when it becomes ready again."""
+        self._dispatch()
+
+    async def drain(self) -> None:
+        """Return when no call is in a lane."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+    def _expected_wait(self) -> float:
+        return self._call_seconds * (self._waiting // (self._batch_max * len(self._lanes)))
+
+    def _join(self, waiting: _Waiting[Call, Answer]) -> None:
+        line = self._lines.get(waiting.key)
+        if line is None:
+            line = self._lines[waiting.key] = _Line()
+        if not line.calls and not line.is_sent:
+            self._ready.append(waiting.key)
+        line.calls.append(waiting)
+        self._waiting += 1
+
+    def _expire(self, waiting: _Waiting[Call, Answer]) -> None:
+        """The time to decide is over: withdraw a call that waits, leave one that was sent."""
+        if waiting.answer.done():
+            return
+        if waiting.is_sent:
+            waiting.answer.set_exception(OutcomeUnknown())
+            return
+        self._waiting -= 1
+        self._lines[waiting.key].calls.remove(waiting)
+        waiting.answer.set_exception(Overdue())
+
+    def _dispatch(self) -> None:
+        while self._ready:
+            lane = next((lane for lane in self._idle if lane.is_ready), None)
+            if lane is None:
+                return
+            batch = self._take()
+            if not batch:
+                return
+            self._idle.remove(lane)
+            task = self._loop.create_task(self._serve(lane, batch))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    def _take(self) -> list[tuple[int, _Waiting[Call, Answer]]]:
+        """The next batch: whole lines, oldest first, up to the cap."""
+        batch: list[tuple[int, _Waiting[Call, Answer]]] = []
+        while self._ready and len(batch) < self._batch_max:
+            key = self._ready.popleft()
+            line = self._lines[key]
+            for turn in range(min(len(line.calls), ROUNDS_MAX, self._batch_max - len(batch))):
+                waiting = line.calls.popleft()
+                waiting.is_sent = True
+                self._waiting -= 1
+                batch.append((turn, waiting))
+                line.is_sent = True
+            if not line.is_sent:  # all of it was withdrawn
+                del self._lines[key]
+        return batch
+
+    async def _serve(
+        self, lane: Lane[Call, Answer], batch: list[tuple[int, _Waiting[Call, Answer]]]
+    ) -> None:
+        self.last_batch = len(batch)
+        started = time.monotonic()
+        again: list[_Waiting[Call, Answer]] = []
+        try:
+            again = await self._make(lane, batch)
+        finally:
+            self._call_seconds += 0.1 * (time.monotonic() - started - self._call_seconds)
+            self._idle.append(lane)
+            self._release({waiting.key for _, waiting in batch}, again)
+            self._dispatch()
+
+    async def _make(
+        self, lane: Lane[Call, Answer], batch: list[tuple[int, _Waiting[Call, Answer]]]
+    ) -> list[_Waiting[Call, Answer]]:
+        """Make the calls and settle them; give back those to be made again."""
+        try:
+            answers = await lane.make([(turn, waiting.call) for turn, waiting in batch])
+        except CallRefused as refusal:
+            if len(batch) == 1:
+                _settle(batch[0][1], refusal)
+                return []
+            # Rolled back, so nobody's fault is anybody else's: each is tried alone.
+            return [one for _, waiting in batch for one in await self._make(lane, [(0, waiting)])]
+        except Exception as error:  # noqa: BLE001 - a bug here must not strand the callers
+            for _, waiting in batch:
+                _settle(waiting, error)
+            return []
+        again = []
+        for (_, waiting), answer in zip(batch, answers, strict=True):
+            if isinstance(answer, Retry):
+                again.append(waiting)
+            else:
+                _settle(waiting, answer)
+        return again
+
+    def _release(self, keys: set[Hashable], again: Sequence[_Waiting[Call, Answer]]) -> None:
+        """Let the next calls of these keys go; those to be made again go first, a little later."""
+        for waiting in reversed(again):
+            if not waiting.answer.done():
+                waiting.is_sent = False
+                self._lines[waiting.key].calls.appendleft(waiting)
+                self._waiting += 1
+        held_up = {waiting.key for waiting in again}
+        for key in keys - held_up:
+            self._free(key)
+        for key in held_up:
+            self._loop.call_later(RETRY_SECONDS, self._free_and_dispatch, key)
+
+    def _free_and_dispatch(self, key: Hashable) -> None:
+        self._free(key)
+        self._dispatch()
+
+    def _free(self, key: Hashable) -> None:
+        line = self._lines[key]
+        line.is_sent = False
+        if line.calls:
+            self._ready.append(key)
+        else:
+            del self._lines[key]
+
+
+def _settle(waiting: _Waiting[Call, Answer], answer: Answer | Exception) -> None:
+    if waiting.answer.done():  # its time was over; the caller has gone
+        return
+    if isinstance(answer, OutcomeUnknown):
+        waiting.answer.set_exception(OutcomeUnknown())
+    elif isinstance(answer, Exception):
+        waiting.answer.set_exception(answer)
+    else:
+        waiting.answer.set_result(answer)

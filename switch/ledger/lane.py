@@ -1,0 +1,145 @@
+"""One connection to Postgres that makes batches of calls, and comes back by itself."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Generic, TypeVar
+
+import asyncpg
+
+from switch.ledger.clock import DatabaseClock
+from switch.ledger.errors import CallRefused, LedgerUnavailable, OutcomeUnknown
+
+Call = TypeVar("Call")
+Answer = TypeVar("Answer")
+
+#: What the planner is told on a decision's connection. A batch's plan is made once and kept:
+#: planning it anew costs more than running it, and a plan made while tables are empty must
+#: still go by the keys when they are full.
+SESSION = {
+    "plan_cache_mode": "force_generic_plan",
+    "enable_seqscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+    "jit": "off",
+    "timezone": "UTC",
+    "application_name": "switch",
+}
+#: The first and the longest pause between attempts to connect, in seconds.
+BACKOFF_FIRST, BACKOFF_MOST = 0.05, 2.0
+#: A connection that has not answered a call for this long is given up: without it a
+#: dead socket would keep its lane for the kernel's quarter of an hour.
+ABANDON_SECONDS = 15.0
+
+Run = Callable[
+    [asyncpg.Connection, Sequence[tuple[int, Call]]], Awaitable[Sequence[Answer | Exception]]
+]
+OnEvent = Callable[..., None]
+
+
+class PostgresLane(Generic[Call, Answer]):
+    """A lane of `batch.Batcher` over one connection."""
+
+    def __init__(
+        self,
+        url: str,
+        run: Run[Call, Answer],
+        *,
+        clock: DatabaseClock,
+        connect_timeout: float,
+        on_event: OnEvent,
+    ) -> None:
+        """`run` makes a batch on a connection; `on_event` is told of ups and downs."""
+        self._url = url
+        self._run = run
+        self._clock = clock
+        self._connect_timeout = connect_timeout
+        self._on_event = on_event
+        self._connection: asyncpg.Connection | None = None
+        self._lost = asyncio.Event()
+        self._keeper: asyncio.Task[None] | None = None
+        self.on_ready: Callable[[], None] = lambda: None
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether there is a connection that was alive when last heard of."""
+        return self._connection is not None and not self._connection.is_closed()
+
+    async def open(self) -> None:
+        """Connect once, then keep connected until `close`. Raises what connecting raises."""
+        await self._connect()
+        self._keeper = asyncio.create_task(self._keep())
+
+    async def close(self) -> None:
+        """Let the connection go."""
+        if self._keeper is not None:
+            self._keeper.cancel()
+            await asyncio.gather(self._keeper, return_exceptions=True)
+        if self._connection is not None:
+            connection, self._connection = self._connection, None
+            try:
+                await connection.close(timeout=1)
+            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+                connection.terminate()
+
+    async def make(self, calls: Sequence[tuple[int, Call]]) -> Sequence[Answer | Exception]:
+        """Make a batch as one transaction; see `batch.Lane`. Never cancelled once begun."""
+        connection = self._connection
+        if connection is None or connection.is_closed():
+            raise LedgerUnavailable
+        loop = asyncio.get_running_loop()
+        abandon = loop.call_later(ABANDON_SECONDS, connection.terminate)
+        try:
+            return await self._run(connection, calls)
+        except asyncpg.ReadOnlySQLTransactionError:
+            # The server became a standby: nothing was written, and nothing will be there.
+            self._drop(connection)
+            raise LedgerUnavailable from None
+        except asyncpg.PostgresError as error:
+            # A backend that was told to leave may have committed before it said so.
+            if error.severity in ("FATAL", "PANIC"):
+                self._drop(connection)
+                raise OutcomeUnknown from None
+            # Its text may quote a row; its class and SQLSTATE say what is needed.
+            raise CallRefused(f"{type(error).__name__} {error.sqlstate}") from None
+        except (OSError, asyncpg.InterfaceError, asyncpg.InternalClientError):
+            self._drop(connection)
+            raise OutcomeUnknown from None
+        finally:
+            abandon.cancel()
+
+    def _drop(self, connection: asyncpg.Connection) -> None:
+        if not connection.is_closed():
+            connection.terminate()
+        self._lost.set()
+
+    async def _connect(self) -> None:
+        connection = await asyncpg.connect(
+            self._url,
+            timeout=self._connect_timeout,
+            server_settings=SESSION,
+            max_cached_statement_lifetime=0,
+        )
+        await self._clock.measure(connection)
+        await self._run(connection, ())  # prepares the call and its plan before money waits for it
+        connection.add_termination_listener(lambda _: self._lost.set())
+        self._lost.clear()
+        self._connection = connection
+
+    async def _keep(self) -> None:
+        """Wait for the connection to be lost, and make another, for ever."""
+        while True:
+            await self._lost.wait()
+            self._connection = None
+            self._on_event("database_down")
+            pause = BACKOFF_FIRST
+            while self._connection is None:
+                try:
+                    await self._connect()
+                except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+                    await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
+                    pause = min(pause * 2, BACKOFF_MOST)
+            self._on_event("database_up")
+            self.on_ready()

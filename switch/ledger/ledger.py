@@ -1,0 +1,210 @@
+"""The ledger: one method a question. Postgres decides; Python carries."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import asyncpg
+import orjson
+
+from switch.deadline import Deadline
+from switch.ledger.batch import Batcher
+from switch.ledger.calls import AuthorizationCall, RefusedCall, columns, decision
+from switch.ledger.clock import DatabaseClock
+from switch.ledger.errors import LedgerUnavailable, OutcomeUnknown
+from switch.ledger.lane import PostgresLane
+from switch.ledger.queries import QUERIES
+from switch.ledger.unwind import Journal, Pending, Unwinder
+from switch.rules.card import Card
+from switch.rules.decision import Decision
+from switch.rules.program import Program
+
+#: Months whose partitions are made ahead of time: a sweep that fails for weeks costs nothing.
+PARTITION_MONTHS_AHEAD = 3
+#: How often holds that are past their time are looked for, in seconds.
+SWEEP_SECONDS = 5.0
+#: Holds that one sweep releases at most: it holds their accounts' locks meanwhile.
+SWEEP_MOST = 500
+#: How long one housekeeping statement may take, in seconds: sweeping, unwinding.
+HOUSEKEEPING_SECONDS = 5.0
+
+OnEvent = Callable[..., None]
+
+
+class Ledger:
+    """Our side of the database: lanes for decisions, one each for the rest."""
+
+    def __init__(
+        self,
+        url: str,
+        journal: Journal,
+        *,
+        connections: int,
+        batch_max: int,
+        connect_timeout: float,
+        on_event: OnEvent,
+    ) -> None:
+        """`connections` decide; `on_event` is told of what operators should know."""
+        self.clock = DatabaseClock()
+        self._on_event = on_event
+        self._journal = journal
+
+        def lane(run: Any) -> PostgresLane[Any, Any]:
+            return PostgresLane(
+                url, run, clock=self.clock, connect_timeout=connect_timeout, on_event=on_event
+            )
+
+        self._deciding = [lane(_authorize) for _ in range(connections)]
+        self._finding = [lane(_find_cards)]
+        self._refusing = [lane(_refuse)]
+        self._keeping = [lane(_housekeep)]
+        self._decisions: Batcher[AuthorizationCall, Decision] = _batcher(self._deciding, batch_max)
+        self._finds: Batcher[bytes, Card | None] = _batcher(self._finding, batch_max)
+        self._refusals: Batcher[RefusedCall, None] = _batcher(self._refusing, batch_max)
+        self._chores: Batcher[tuple[str, tuple[Any, ...]], Any] = _batcher(self._keeping, 1)
+        self._unwinder = Unwinder(journal, self._unwind, on_event=on_event)
+        self._sweeper: asyncio.Task[None] | None = None
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether a decision can be made now."""
+        return any(lane.is_ready for lane in self._deciding) and self._finding[0].is_ready
+
+    @property
+    def waiting(self) -> int:
+        """How many decisions wait for a connection."""
+        return self._decisions.waiting
+
+    @property
+    def last_batch(self) -> int:
+        """How many decisions the last transaction took."""
+        return self._decisions.last_batch
+
+    async def open(self) -> None:
+        """Connect, and take back what an earlier process left."""
+        for lane in self._lanes():
+            await lane.open()
+        self._unwinder.start()
+        self._sweeper = asyncio.create_task(self._sweep())
+
+    async def close(self, *, within: float) -> None:
+        """Finish what is in a lane, take back what can be within some seconds, disconnect."""
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+            await asyncio.gather(self._sweeper, return_exceptions=True)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(within):
+                await self._decisions.drain()
+        await self._unwinder.close(within=within)
+        for lane in self._lanes():
+            await lane.close()
+
+    async def find_card(self, pan_token: bytes, deadline: Deadline) -> Card | None:
+        """The card behind a PAN token, or none where it is not ours."""
+        return await self._finds.submit(pan_token, key=pan_token, decide_by=deadline.decide_by)
+
+    async def refuse(self, call: RefusedCall, deadline: Deadline) -> None:
+        """Record a request for a card that is not ours."""
+        await self._refusals.submit(call, key=call.message_key, decide_by=deadline.decide_by)
+
+    async def authorize(self, call: AuthorizationCall, deadline: Deadline) -> Decision:
+        """Decide in one transaction; see authorize_v1.
+
+        Raises `LedgerUnavailable` where there is no decision. Where it might still come,
+        it is sure to be taken back before this raises (`OutcomeUnknown`).
+        """
+        if self._journal.holds(call.account_id, call.message_key):
+            raise LedgerUnavailable  # a copy of a message whose approval is being taken back
+        try:
+            return await self._decisions.submit(
+                call, key=call.account_id, decide_by=deadline.decide_by
+            )
+        except OutcomeUnknown:
+            await self.take_back(call)
+            raise
+
+    async def take_back(self, call: AuthorizationCall) -> None:
+        """Return when it is sure that a message's approval, now or later, is taken back."""
+        await self._unwinder.note(
+            Pending(call.account_id, call.message_key, call.authorization_code)
+        )
+
+    async def programs(self) -> list[Program]:
+        """Every card program. Raises `ProgramError` where one cannot be used."""
+        rows = await self._chore("programs")
+        return [
+            Program.parse(row["program_id"], row["name"], orjson.loads(row["settings"]))
+            for row in rows
+        ]
+
+    async def _unwind(self, entry: Pending) -> str:
+        rows = await self._chore(
+            "unwind", entry.account_id, entry.message_key, entry.authorization_code
+        )
+        outcome: str = rows[0][0]
+        return outcome
+
+    async def _sweep(self) -> None:
+        """Release holds past their time, for ever; a sweep that fails is made up by the next."""
+        while True:
+            await asyncio.sleep(SWEEP_SECONDS)
+            try:
+                await self._chore("make_partitions", PARTITION_MONTHS_AHEAD)
+                released = SWEEP_MOST
+                while released >= SWEEP_MOST:
+                    released = (await self._chore("expire_holds", SWEEP_MOST))[0][0]
+                    if released:
+                        self._on_event("holds_expired", count=released)
+            except Exception as error:  # noqa: BLE001 - the next sweep is the remedy
+                self._on_event("sweep_failed", error=type(error).__name__)
+
+    async def _chore(self, name: str, *parameters: Any) -> list[Any]:
+        by = time.monotonic() + HOUSEKEEPING_SECONDS
+        rows: list[Any] = await self._chores.submit((name, parameters), key=None, decide_by=by)
+        return rows
+
+    def _lanes(self) -> list[PostgresLane[Any, Any]]:
+        return [*self._deciding, *self._finding, *self._refusing, *self._keeping]
+
+
+def _batcher(lanes: list[PostgresLane[Any, Any]], batch_max: int) -> Batcher[Any, Any]:
+    batcher: Batcher[Any, Any] = Batcher(lanes, batch_max=batch_max)
+    for lane in lanes:
+        lane.on_ready = batcher.dispatch
+    return batcher
+
+
+async def _authorize(
+    connection: asyncpg.Connection, calls: Sequence[tuple[int, AuthorizationCall]]
+) -> list[Decision | Exception]:
+    rounds = [turn for turn, _ in calls]
+    parameters = columns([call for _, call in calls], AuthorizationCall)
+    rows = await connection.fetch(QUERIES["authorize"], rounds, *parameters)
+    found = {row["ordinal"]: row for row in rows}
+    return [decision(found.get(ordinal)) for ordinal in range(1, len(calls) + 1)]
+
+
+async def _find_cards(
+    connection: asyncpg.Connection, calls: Sequence[tuple[int, bytes]]
+) -> list[Card | None]:
+    rows = await connection.fetch(QUERIES["find_cards"], [token for _, token in calls])
+    found = {token: Card(*rest) for token, *rest in rows}
+    return [found.get(token) for _, token in calls]
+
+
+async def _refuse(
+    connection: asyncpg.Connection, calls: Sequence[tuple[int, RefusedCall]]
+) -> list[None]:
+    parameters = columns([call for _, call in calls], RefusedCall)
+    await connection.execute(QUERIES["refuse"], *parameters)
+    return [None] * len(calls)
+
+
+async def _housekeep(
+    connection: asyncpg.Connection, calls: Sequence[tuple[int, tuple[str, tuple[Any, ...]]]]
+) -> list[Any]:
+    return [await connection.fetch(QUERIES[name], *values) for _, (name, values) in calls]

@@ -1,0 +1,76 @@
+-- Every statement that the switch sends, by name: a name, a sentence, the statement.
+
+-- name: authorize
+-- Decide a batch.
+SELECT * FROM authorize_v1(
+    $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15,
+    $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30);
+
+-- name: find_cards
+-- The cards behind some PAN tokens.
+SELECT * FROM find_cards_v1($1);
+
+-- name: refuse
+-- Record requests for cards that are not ours.
+SELECT refuse_v1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11);
+
+-- name: unwind
+-- Take back an authorization whose answer did not leave in time.
+SELECT unwind_v1($1, $2, $3);
+
+-- name: expire_holds
+-- Release holds that are past their time.
+SELECT expire_holds_v1($1);
+
+-- name: make_partitions
+-- See that the coming months have their partitions.
+SELECT make_partitions_v1($1);
+
+-- name: programs
+-- Every card program.
+SELECT program_id, name, settings FROM programs ORDER BY program_id;
+
+-- name: is_empty
+-- Whether there is no card program yet.
+SELECT NOT EXISTS (SELECT FROM programs);
+
+-- name: audit
+-- Accounts whose balances do not follow from their postings and open holds. None is right.
+SELECT a.account_id
+  FROM accounts AS a
+ WHERE a.posted_minor <> (
+           SELECT coalesce(sum(p.amount_minor), 0) FROM postings AS p
+            WHERE p.account_id = a.account_id)
+    OR a.held_minor <> (
+           SELECT coalesce(sum(h.amount_minor), 0) FROM holds AS h
+            WHERE h.account_id = a.account_id AND h.state = 'open')
+ ORDER BY a.account_id;
+
+-- name: empty_everything
+-- Forget all programs, accounts, cards and history: for a demo that starts anew.
+TRUNCATE programs, accounts, cards, pan_tokens, limits, limit_usage, authorizations,
+         message_keys, reversals_early, holds, postings, refused;
+
+-- name: add_program
+INSERT INTO programs (
+    program_id, name, currency, pin_tries_max, hold_days, time_zone, week_starts, settings)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8);
+
+-- name: add_limit
+INSERT INTO limits (account_id, card_id, scope, period, amount_minor, count)
+VALUES ($1, $2, $3, $4, $5, $6);
+
+-- name: open_accounts
+-- Opening balances are postings too, so that every balance is derivable.
+WITH opened AS (
+    UPDATE accounts SET posted_minor = posted_minor + opening.amount_minor
+      FROM unnest($1::bigint[], $2::bigint[]) AS opening(id, amount_minor)
+     WHERE account_id = opening.id AND opening.amount_minor <> 0
+    RETURNING account_id, opening.amount_minor
+)
+INSERT INTO postings (account_id, posting_id, posted_at, contra, amount_minor)
+SELECT account_id, nextval('posting_ids'), clock_timestamp(), 'opening', amount_minor FROM opened;
+
+-- name: load_cards_there
+-- How many of the demo's cards for load tests there are.
+SELECT count(*) FROM accounts WHERE reference LIKE 'load-%';

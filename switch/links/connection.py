@@ -1,0 +1,130 @@
+"""The life of one connection: frames in, answers out, in any order."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, cast
+
+from switch.deadline import Deadline
+from switch.flows.exchange import Exchange
+from switch.wire.error import FrameError
+from switch.wire.frame import Framer
+
+if TYPE_CHECKING:
+    from switch.links.link import Link
+
+#: Bytes of answers that may wait for a peer who does not read. Beyond them it is not
+#: read from either, and what it should have read in time is taken back.
+WRITE_BUFFER_MAX = 64 * 1024
+#: How long such a peer is waited for before its connection is closed, in seconds.
+NOT_READING_SECONDS = 10.0
+
+
+class Connection(asyncio.Protocol):
+    """One TCP connection of a link."""
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+        self._framer = Framer(link.framing)
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport | None = None
+        self._is_stuck = False
+        self._giving_up: asyncio.TimerHandle | None = None
+        self._idle: asyncio.TimerHandle | None = None
+        self.peer = ""
+
+    # What the transport tells.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A peer connected."""
+        self._transport = transport = cast("asyncio.Transport", transport)
+        transport.set_write_buffer_limits(high=WRITE_BUFFER_MAX)
+        host, port, *_ = transport.get_extra_info("peername") or ("?", 0)
+        self.peer = f"{host}:{port}"
+        if not self._link.joined(self):
+            transport.abort()
+            return
+        self._wait_for_more()
+
+    def data_received(self, data: bytes) -> None:
+        """Some bytes came. The clock of the frames that they complete starts now."""
+        received_at = time.monotonic()
+        self._wait_for_more()
+        try:
+            for payload in self._framer.receive(data):
+                if payload:  # an empty frame is a keep-alive
+                    self._link.received(self, payload, received_at)
+        except FrameError as error:
+            # The length itself is a lie: nothing after it can be trusted.
+            self._link.event(
+                "frame_error", peer=self.peer, problem=error.problem, offset=error.offset
+            )
+            self.close()
+
+    def pause_writing(self) -> None:
+        """The peer does not read what we write."""
+        self._is_stuck = True
+        if self._transport is not None:
+            self._transport.pause_reading()
+        self._giving_up = self._loop.call_later(NOT_READING_SECONDS, self._give_up)
+
+    def resume_writing(self) -> None:
+        """It reads again."""
+        self._is_stuck = False
+        if self._giving_up is not None:
+            self._giving_up.cancel()
+        if self._transport is not None and not self._link.is_draining:
+            self._transport.resume_reading()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """It is over; what is in flight is decided all the same."""
+        for timer in (self._giving_up, self._idle):
+            if timer is not None:
+                timer.cancel()
+        self._transport = None
+        self._link.left(self)
+
+    # What the link asks.
+
+    def write(self, exchange: Exchange, deadline: Deadline) -> str:
+        """Write an answer if there is still time; say what became of it."""
+        assert exchange.answer is not None  # noqa: S101 - the link asks only then
+        if self._transport is None or self._transport.is_closing():
+            return "link_gone"
+        if deadline.answered_late(time.monotonic()):
+            return "late"
+        if self._is_stuck:
+            return "unread"
+        self._transport.write(self._link.framing.frame(exchange.answer))
+        return "sent"
+
+    def stop_reading(self) -> None:
+        """Take nothing more; what is in flight can still be answered."""
+        if self._transport is not None:
+            self._transport.pause_reading()
+
+    def close(self) -> None:
+        """Close once what is written has left."""
+        if self._transport is not None:
+            self._transport.close()
+
+    def abort(self) -> None:
+        """Close at once."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    def _give_up(self) -> None:
+        self._link.event("peer_not_reading", peer=self.peer, seconds=NOT_READING_SECONDS)
+        self.abort()
+
+    def _wait_for_more(self) -> None:
+        if not self._link.idle_timeout_s:
+            return
+        if self._idle is not None:
+            self._idle.cancel()
+        self._idle = self._loop.call_later(self._link.idle_timeout_s, self._idle_over)
+
+    def _idle_over(self) -> None:
+        self._link.event("idle_timeout", peer=self.peer, seconds=self._link.idle_timeout_s)
+        self.close()

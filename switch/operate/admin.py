@@ -1,0 +1,66 @@
+"""The read-only admin port: health, readiness and metrics over HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from aiohttp import web
+
+from switch.operate.metrics import Metrics
+from switch.settings import Address
+
+
+class AdminError(Exception):
+    """The admin port cannot be served: says why in one line."""
+
+
+class Admin:
+    """A small HTTP server on a loopback address."""
+
+    def __init__(
+        self, address: Address, metrics: Metrics, readiness: Callable[[], list[str]]
+    ) -> None:
+        """`readiness` names what is not ready; nothing is ready."""
+        self._address = address
+        self._metrics = metrics
+        self._readiness = readiness
+        app = web.Application()
+        app.add_routes(
+            [
+                web.get("/healthz", self._healthz),
+                web.get("/readyz", self._readyz),
+                web.get("/metrics", self._render),
+            ]
+        )
+        self._runner = web.AppRunner(app, access_log=None)
+
+    async def start(self) -> None:
+        """Listen. Raises `AdminError` where the address cannot be had."""
+        await self._runner.setup()
+        try:
+            await web.TCPSite(self._runner, self._address.host, self._address.port).start()
+        except OSError as error:
+            await self._runner.cleanup()
+            raise AdminError(
+                f"admin: cannot listen on {self._address}: {error.strerror or 'refused'}"
+            ) from None
+
+    async def stop(self) -> None:
+        """Close."""
+        await self._runner.cleanup()
+
+    async def _healthz(self, _: web.Request) -> web.Response:
+        """The event loop turns, or this would not be answered."""
+        return web.Response(text="ok\n")
+
+    async def _readyz(self, _: web.Request) -> web.Response:
+        missing = self._readiness()
+        if missing:
+            return web.Response(status=503, text=f"not ready: {', '.join(missing)}\n")
+        return web.Response(text="ready\n")
+
+    async def _render(self, _: web.Request) -> web.Response:
+        return web.Response(
+            body=self._metrics.render(),
+            headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"},
+        )

@@ -1,0 +1,90 @@
+"""What the switch tells its operators: one log line a message, one an event, and counters."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from structlog.typing import FilteringBoundLogger
+
+from switch.flows.exchange import Exchange
+from switch.log import canonical
+from switch.mask import mask_pan
+from switch.operate.metrics import Metrics
+
+#: Events that an operator should look at, and those that are somebody's fault.
+WARNINGS = frozenset(
+    {
+        "connection_refused",
+        "database_down",
+        "database_died",
+        "development_keys",
+        "frame_error",
+        "idle_timeout",
+        "late_approval_unwound",
+        "late_request_settled",
+        "message_error",
+        "peer_not_reading",
+        "pin_block_unreadable",
+        "software_hsm",
+        "unsolicited_response",
+    }
+)
+ERRORS = frozenset({"database_restart_failed", "fault", "sweep_failed"})
+
+
+class Operator:
+    """Turns events and exchanges into log lines and metrics."""
+
+    def __init__(self, log: FilteringBoundLogger, metrics: Metrics) -> None:
+        self._log = log
+        self._metrics = metrics
+
+    def event(self, name: str, **fields: Any) -> None:
+        """Something happened."""
+        self._metrics.event(name)
+        if name in ERRORS:
+            self._log.error(name, **fields)
+        elif name in WARNINGS:
+            self._log.warning(name, **fields)
+        else:
+            self._log.info(name, **fields)
+
+    def exchange(self, exchange: Exchange) -> None:
+        """A message and its answer are done: write its one line."""
+        now = time.monotonic()
+        total_us = int((now - exchange.deadline.received_at) * 1_000_000)
+        self._metrics.exchange(exchange, total_us)
+        reply, request, message = exchange.reply, exchange.request, exchange.message
+        fields = message.fields if message else {}
+        if reply is not None and reply.alarm is not None:
+            self.event(reply.alarm, link=exchange.link)
+        canonical(
+            self._log,
+            link=exchange.link,
+            mti=message.mti if message else None,
+            stan=fields.get(11),
+            rrn=fields.get(37),
+            pan=mask_pan(request.pan) if request else None,
+            amount_minor=request.transaction.minor if request else None,
+            currency=request.transaction.currency if request else None,
+            mcc=fields.get(18),
+            merchant=fields.get(43),
+            terminal=fields.get(41),
+            entry_mode=fields.get(22),
+            reason=_reason(exchange),
+            response_code=reply.response_code if reply else None,
+            authorization_code=reply.message.fields.get(38) if reply else None,
+            repeat=reply.is_repeat if reply else None,
+            outcome=exchange.outcome,
+            batch=exchange.batch,
+            total_us=total_us,
+            left_ms=round(exchange.deadline.left(now) * 1000, 1),
+            **exchange.watch.laps,  # type: ignore[typeddict-item]
+        )
+
+
+def _reason(exchange: Exchange) -> str | None:
+    if exchange.reply is None:
+        return None
+    return "approved" if exchange.reply.reason is None else exchange.reply.reason.value

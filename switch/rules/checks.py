@@ -1,0 +1,164 @@
+"""
+The questions that are answered before the ledger's own, in policy order.
+
+A question looks at a case and gives the reason to refuse it, or none. The first
+refusal is the answer: it becomes the DE39 that the acquirer sees.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import date
+
+from keys.hsm import Verdict
+from switch.rules.card import Card
+from switch.rules.program import Need, Program, Verification
+from switch.rules.reason import Reason
+from switch.wire.currency import is_known
+from switch.wire.requests import AuthorizationRequest, Money
+
+_STATUS_REASONS = {
+    "lost": Reason.LOST,
+    "stolen": Reason.STOLEN,
+    "blocked": Reason.BLOCKED,
+    "inactive": Reason.INACTIVE,
+    "closed": Reason.CLOSED,
+}
+_NOTHING_REQUIRED = Verification()
+
+
+@dataclass(frozen=True, slots=True)
+class Verdicts:
+    """What the HSM said of a message's secrets; none where there was nothing to ask."""
+
+    cryptogram: Verdict | None = None
+    track_code: Verdict | None = None
+    cvv2: Verdict | None = None
+    pin: Verdict | None = None
+    hsm_fault: bool = False
+    arpc: bytes | None = None  #: over the approving code, where the cryptogram matched
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A request, and what is known of its card."""
+
+    request: AuthorizationRequest
+    card: Card
+    program: Program
+    today: date  #: in the program's time zone
+
+    @property
+    def verification(self) -> Verification:
+        """What this way of reading the card must bring."""
+        return self.program.verification.get(self.request.channel, _NOTHING_REQUIRED)
+
+    @property
+    def pin_need(self) -> Need:
+        """Cash needs a PIN, however the card was read."""
+        if self.request.kind in ("cash", "cashback"):
+            return self.program.cash_pin
+        return self.verification.pin
+
+
+Check = Callable[[Case], Reason | None]
+
+
+def check_supported(request: AuthorizationRequest) -> Reason | None:
+    """Do we know the processing code, and is each currency one of ISO 4217's?"""
+    if request.kind == "unknown":
+        return Reason.NOT_SUPPORTED
+    if not is_known(request.transaction.currency):
+        return Reason.CURRENCY_NOT_SUPPORTED
+    if request.billing is not None and not is_known(request.billing.currency):
+        return Reason.CURRENCY_NOT_SUPPORTED
+    return None
+
+
+def _supported(case: Case) -> Reason | None:
+    return check_supported(case.request)
+
+
+def check_status(case: Case) -> Reason | None:
+    """May the card be used, and is its account open?"""
+    if case.card.status != "active":
+        return _STATUS_REASONS[case.card.status]
+    return Reason.ACCOUNT_CLOSED if case.card.account_status != "open" else None
+
+
+def check_expiry(case: Case) -> Reason | None:
+    """Is the card past its last month, or does the message tell another expiry?"""
+    expiry = case.card.expiry
+    if f"{case.today:%y%m}" > expiry:
+        return Reason.CARD_EXPIRED
+    if case.request.expiry is not None and case.request.expiry != expiry:
+        return Reason.CARD_EXPIRED
+    return None
+
+
+#: Rows 4 to 7 of the policy: a message refused here asks the HSM for no code and no PIN.
+BEFORE_VERIFICATION: tuple[Check, ...] = (_supported, check_status, check_expiry)
+
+
+def first_refusal(checks: Iterable[Check], case: Case) -> Reason | None:
+    """The first refusal is the answer."""
+    return next((reason for check in checks if (reason := check(case)) is not None), None)
+
+
+def check_codes(case: Case, verdicts: Verdicts) -> Reason | None:
+    """Row 8: the cryptogram, then the card codes. A fault of the HSM refuses nothing here."""
+    need = case.verification
+    if _fails(need.cryptogram, verdicts.cryptogram, verdicts):
+        return Reason.CRYPTOGRAM_MISMATCH
+    if _fails(need.track_code, verdicts.track_code, verdicts):
+        return Reason.CARD_CODE_MISMATCH
+    if _fails(need.cvv2, verdicts.cvv2, verdicts):
+        return Reason.CARD_CODE_MISMATCH
+    return None
+
+
+def _fails(need: Need, verdict: Verdict | None, verdicts: Verdicts) -> bool:
+    """Wrong, or required and absent: absent is not what an HSM that failed leaves."""
+    if verdict is None:
+        return need is Need.REQUIRED and not verdicts.hsm_fault
+    return verdict is not Verdict.MATCH or need is Need.REFUSED
+
+
+def pin_question(case: Case, verdicts: Verdicts) -> str | None:
+    """Row 9, for the ledger, which counts the tries: match, mismatch, or refused.
+
+    `refused` answers as a wrong PIN does and counts no try: a PIN that is required
+    and absent, one that may not be there, a block that is no PIN block, a card that
+    has no PIN. None: the message brings no PIN and needs none.
+    """
+    need = case.pin_need
+    if case.request.pin_block is None:
+        return "refused" if need is Need.REQUIRED else None
+    if verdicts.pin in (Verdict.MATCH, Verdict.MISMATCH) and need is not Need.REFUSED:
+        return str(verdicts.pin.value)
+    return "refused"
+
+
+def billed(case: Case) -> Money | None:
+    """Row 10: the amount in the account's currency, or none where the message has none.
+
+    The billing amount where it is in the account's currency, else the transaction
+    amount where that is.
+    """
+    request, currency = case.request, case.card.currency
+    for money in (request.billing, request.transaction):
+        if money is not None and money.currency == currency:
+            return money
+    if request.kind in ("inquiry", "verification"):
+        return Money(0, currency)
+    return None
+
+
+def billed_cash_minor(case: Case, amount: Money) -> int:
+    """The part of the billed amount that is cash, in the same proportion, half up."""
+    request = case.request
+    total = request.transaction.minor
+    if request.cash_minor in (0, total):
+        return amount.minor if request.cash_minor else 0
+    return (2 * request.cash_minor * amount.minor + total) // (2 * total)

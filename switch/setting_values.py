@@ -1,0 +1,146 @@
+"""
+The kinds of value that a setting can have: an address, a limit, a name, a path.
+
+Each refuses with a reason that says what is wanted, and never repeats what came:
+a refused value can be a password.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import ipaddress
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, InstanceOf, SecretStr
+
+#: host:port, the host a name, an IPv4 address or an IPv6 address in brackets.
+_ADDRESS = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]+)):([0-9]{1,5})")
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A host and a TCP port; port 0 is any free one."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    @property
+    def is_loopback(self) -> bool:
+        """True where only this machine can connect."""
+        ip = _ip(self.host)
+        return ip is not None and ip.is_loopback
+
+    def overlaps(self, other: Address) -> bool:
+        """True where both cannot be listened on: one port, and one host or every host."""
+        if self.port == 0 or self.port != other.port:
+            return False
+        mine, theirs = _ip(self.host), _ip(other.host)
+        if mine is None or theirs is None or mine.version != theirs.version:
+            return self.host == other.host
+        return mine == theirs or mine.is_unspecified or theirs.is_unspecified
+
+
+def _ip(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        return ipaddress.ip_address("127.0.0.1" if host == "localhost" else host)
+    except ValueError:
+        return None
+
+
+def _address(value: object) -> Address:
+    if isinstance(value, Address):
+        return value
+    found = _ADDRESS.fullmatch(value) if isinstance(value, str) else None
+    if found is None:
+        raise ValueError("must be host:port")
+    ipv6, name, port = found.groups()
+    if ipv6 is not None and _ip(ipv6) is None:
+        raise ValueError("must be host:port, and an IPv6 host stands in brackets")
+    if int(port) > 65_535:
+        raise ValueError("the port must be 0 to 65535")
+    return Address(ipv6 or name, int(port))
+
+
+def _admin_address(value: object) -> Address | None:
+    if value == "":
+        return None
+    address = _address(value)
+    if not address.is_loopback:
+        raise ValueError("must be a loopback address: the admin port has no TLS and no token")
+    return address
+
+
+def _database_url(value: SecretStr) -> SecretStr:
+    url = value.get_secret_value()
+    try:
+        parts = urlsplit(url)
+        fine = url == "embedded" or (
+            parts.scheme in ("postgresql", "postgres") and parts.port != 0 and "//" in url
+        )
+    except ValueError:
+        fine = False
+    if not fine:
+        raise ValueError('must be "embedded" or postgresql://user:password@host:port/database')
+    return value
+
+
+def _no_bool(value: object) -> object:
+    # Python counts true as 1; whoever writes it does not.
+    if isinstance(value, bool):
+        raise ValueError("must be a whole number")  # noqa: TRY004 - pydantic takes a ValueError
+    return value
+
+
+def _filled(value: object) -> object:
+    if isinstance(value, str) and not value.strip():
+        raise ValueError("must not be empty")
+    return value
+
+
+def _software_only(value: object) -> object:
+    if value != "software":
+        raise ValueError('must be "software", the only backend of this version')
+    return value
+
+
+def _no_mac(value: str) -> str:
+    if value:
+        raise ValueError("must be empty: this version neither verifies nor makes MACs (DE64, 128)")
+    return value
+
+
+def between(low: int, high: int) -> AfterValidator:
+    """A check that a number is `low` to `high`, both included."""
+
+    def check(value: int) -> int:
+        if not low <= value <= high:
+            raise ValueError(f"must be {low} to {high}")
+        return value
+
+    return AfterValidator(check)
+
+
+def packaged_key_file(name: str) -> Path:
+    """A development key file as the `keys` package brings it, wherever that is installed."""
+    found = importlib.util.find_spec("keys")
+    folders = list(found.submodule_search_locations or ()) if found else []
+    return Path(folders[0] if folders else "keys", "dev", name)
+
+
+Whole = Annotated[int, BeforeValidator(_no_bool)]
+Count = Annotated[Whole, between(1, 1_000_000)]
+Milliseconds = Annotated[Whole, between(1, 600_000)]
+Name = Annotated[str, BeforeValidator(_filled)]
+FilePath = Annotated[Path, BeforeValidator(_filled)]
+DatabaseUrl = Annotated[SecretStr, AfterValidator(_database_url)]
+ListenAddress = Annotated[InstanceOf[Address], BeforeValidator(_address)]
+AdminAddress = Annotated[InstanceOf[Address] | None, BeforeValidator(_admin_address)]
+Backend = Annotated[str, BeforeValidator(_software_only)]
+MacKey = Annotated[str, AfterValidator(_no_mac)]

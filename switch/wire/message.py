@@ -1,0 +1,234 @@
+"""
+Bytes ↔ `Message`, in the dialect of a link.
+
+pyiso8583 is the codec. Around it stand the rules it does not have: what a field
+may hold, that a length is digits, that a bitmap is a bitmap; and the two forms it
+does not know: an amount with its sign, and the separator of a packed track 2.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+
+import iso8583
+
+from specs.field import Field
+from specs.spec import Spec
+from switch.wire.error import MessageError
+from switch.wire.mti import is_mti, without_repeat
+
+__all__ = ["Message", "MessageError", "decode", "encode", "require"]
+
+#: Fields that are bitmaps. The codec keeps 1; a third bitmap (65) no dialect here has.
+_BITMAP_FIELDS = frozenset({1, 65})
+
+#: One bitmap, or two where the first says so; never a third.
+_BITMAPS: Mapping[str, re.Pattern[bytes]] = {
+    "ascii": re.compile(
+        rb"[0-7][0-9A-Fa-f]{15}|[89A-Fa-f][0-9A-Fa-f]{15}[0-7][0-9A-Fa-f]{15}",
+    ),
+    "b": re.compile(
+        rb"[\x00-\x7f].{7}|[\x80-\xff].{7}[\x00-\x7f].{7}",
+        re.DOTALL,
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Message:
+    """An ISO 8583 message: its MTI and its fields by number, binary ones as uppercase hex."""
+
+    mti: str
+    fields: Mapping[int, str]
+
+    def __repr__(self) -> str:
+        """The MTI and which fields stand in it: a value may be a PAN."""
+        return f"Message({self.mti!r}, {sorted(self.fields)})"
+
+
+#: What pyiso8583 hands out, by its own keys.
+_Values = dict[str, str]
+_Parts = dict[str, dict[str, bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Fault:
+    """The first thing wrong with a message, by pyiso8583's key."""
+
+    problem: str
+    key: str
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    """What holds for one field, made once a dialect because decoding is the hot path."""
+
+    number: int
+    fits: Callable[[str], re.Match[str] | None]
+    from_codec: Callable[[str], str] | None
+    to_codec: Callable[[str], str] | None
+    length_is_text: bool
+
+
+@cache
+def _rules(spec: Spec) -> dict[str, _Rule]:
+    """Of every field of a dialect, by pyiso8583's key."""
+    return {
+        str(number): _Rule(
+            number=number,
+            fits=field.pattern.fullmatch,
+            from_codec=_from_codec(field),
+            to_codec=_to_codec(field),
+            length_is_text=bool(field.length_digits)
+            and spec.codec[str(number)]["len_enc"] == "ascii",
+        )
+        for number, field in spec.fields.items()
+        if number not in _BITMAP_FIELDS
+    }
+
+
+def _from_codec(field: Field) -> Callable[[str], str] | None:
+    """What makes of pyiso8583's value ours. Track 2 may come with D as separator everywhere."""
+    if field.encoding == "amount":
+        return lambda value: chr(int(value[:2], 16)) + value[2:]
+    if field.encoding == "hex":
+        return str.upper
+    if field.kind == "z":
+        return lambda value: value.replace("D", "=")
+    return None
+
+
+def _to_codec(field: Field) -> Callable[[str], str] | None:
+    """The way back."""
+    if field.encoding == "amount":
+        return lambda value: f"{ord(value[0]):02X}{value[1:]}"
+    if field.kind == "z" and field.encoding.startswith("bcd"):
+        return lambda value: value.replace("=", "D")
+    return None
+
+
+def decode(data: bytes, spec: Spec) -> Message:
+    """
+    Read one message, the payload of a frame.
+
+    Raises `MessageError`, and nothing else, for bytes that are not a message of
+    the dialect to their last one. Time is linear in the length.
+    """
+    mti = _mti(data, spec)
+    bitmap_at = _mti_size(spec)
+    if not _BITMAPS[spec.codec["p"]["data_enc"]].match(data, bitmap_at):
+        raise MessageError("bitmap", "bitmap", bitmap_at, Message(mti, {}))
+
+    decoded, encoded, stop = _decoded(data, spec)
+    rules = _rules(spec)
+    fields: dict[int, str] = {}
+    fault: _Fault | None = None
+    for key, value in decoded.items():
+        rule = rules.get(key)
+        if rule is None:  # the MTI and the bitmaps
+            continue
+        if rule.from_codec is not None:
+            value = rule.from_codec(value)  # noqa: PLW2901 - the same value in our form
+        if rule.fits(value) is None:
+            fault = fault or _Fault("format", key, _offset(key, encoded))
+        elif rule.length_is_text and not encoded[key]["len"].isdigit():
+            fault = fault or _Fault("length", key, _offset(key, encoded))
+        else:
+            fields[rule.number] = value
+    fault = fault or stop  # the first in the message: what follows it may only be shifted
+    if fault is not None:
+        name = _name(fault.key, spec)
+        raise MessageError(fault.problem, name, fault.offset, Message(mti, fields))
+    return Message(mti, fields)
+
+
+def encode(message: Message, spec: Spec) -> bytes:
+    """Write one message. Raises `MessageError` for a value that its dialect does not allow."""
+    if not is_mti(message.mti):
+        raise MessageError("format", "mti")
+    rules = _rules(spec)
+    document = {"t": message.mti}
+    for number, value in message.fields.items():
+        key = str(number)
+        rule = rules.get(key)
+        if rule is None:
+            raise MessageError("unknown", f"de_{number}")
+        if rule.fits(value) is None:
+            raise MessageError("format", _name(key, spec))
+        document[key] = value if rule.to_codec is None else rule.to_codec(value)
+
+    field = ""
+    try:
+        return bytes(iso8583.encode(document, spec.codec)[0])
+    except iso8583.EncodeError as error:
+        field = _name(error.field, spec)
+    raise MessageError("length", field)
+
+
+def require(message: Message, spec: Spec) -> None:
+    """Raise `MessageError` for the first DE that the message's class must bring and does not."""
+    message_class = spec.classes.get(without_repeat(message.mti))
+    if message_class is None:
+        return
+    for number in message_class.required:
+        if not message.fields.get(number):
+            raise MessageError("missing", spec.fields[number].name, readable=message)
+
+
+def _mti_size(spec: Spec) -> int:
+    return 2 if spec.codec["t"]["data_enc"] == "b" else 4
+
+
+def _mti(data: bytes, spec: Spec) -> str:
+    size = _mti_size(spec)
+    mti = data[:2].hex() if size == 2 else data[:4].decode("latin-1")
+    if not is_mti(mti):
+        raise MessageError("length" if len(data) < size else "format", "mti", 0)
+    return mti
+
+
+def _decoded(data: bytes, spec: Spec) -> tuple[_Values, _Parts, _Fault | None]:
+    """
+    What pyiso8583 reads: values, their bytes, and where it stopped before the end.
+
+    Its exception holds the whole message. It ends here, and ours is raised later:
+    `from None` would hide it and still keep it in `__context__`.
+    """
+    try:
+        values, parts = iso8583.decode(data, spec.codec)
+    except iso8583.DecodeError as error:
+        fault = _Fault(_problem(error), error.field, error.pos)
+        if fault.problem != "trailing":
+            error.doc_dec.pop(error.field, None)
+        return error.doc_dec, error.doc_enc, fault
+    return values, parts, None
+
+
+def _problem(error: iso8583.DecodeError) -> str:
+    """Our word for pyiso8583's sentence."""
+    if error.msg.startswith("Extra data"):
+        return "trailing"
+    if error.msg.startswith("Failed to decode field,"):
+        return "format"
+    # Read in full, but the spare half byte of an odd length is not the dialect's.
+    return "format" if error.doc_dec.get(error.field) else "length"
+
+
+def _offset(key: str, parts: _Parts) -> int:
+    """Where the bytes of a field begin, its length included."""
+    offset = 0
+    for each, part in parts.items():
+        if each == key:
+            break
+        offset += len(part["len"]) + len(part["data"])
+    return offset
+
+
+def _name(key: str, spec: Spec) -> str:
+    """Our name for what pyiso8583 calls "t", "p", "1", or by its number."""
+    names = {"t": "mti", "p": "bitmap", "1": "bitmap"}
+    return names.get(key) or spec.fields[int(key)].name

@@ -1,0 +1,250 @@
+"""
+Typed requests: a message parsed once, at the edge.
+
+After this page nothing knows a data element by its number, but for the reply,
+which echoes what its dialect says.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from specs.spec import Spec
+from specs.tlv import TlvError, decode_additional_data, decode_ber
+from switch.deadline import Deadline
+from switch.stopwatch import Stopwatch
+from switch.wire import mti
+from switch.wire.message import Message, MessageError
+from switch.wire.track import Track, TrackError, parse_track_1, parse_track_2
+
+#: The processing codes that this switch decides, by their first two digits
+#: (ISO 8583:1987, table of transaction types).
+KINDS: Mapping[str, str] = {
+    "00": "purchase",
+    "01": "cash",
+    "09": "cashback",
+    "20": "refund",
+    "31": "inquiry",
+}
+_DEBITS = frozenset({"purchase", "cash", "cashback"})
+
+#: How a card was read, by the first two digits of DE22 (ISO 8583:1987).
+CHANNELS: Mapping[str, str] = {
+    "01": "manual",
+    "02": "stripe",
+    "05": "chip",
+    "07": "contactless",
+    "81": "ecommerce",
+    "90": "stripe",
+    "91": "contactless_stripe",
+    "95": "chip",
+}
+_ECOMMERCE_CONDITION = "59"  # DE25: electronic commerce
+_CASHBACK_AMOUNT_TYPE = "40"  # DE54: amount of cash inside the purchase
+_ADDITIONAL_AMOUNT = re.compile(r"[0-9]{2}(?P<type>[0-9]{2})[0-9]{3}[CD](?P<minor>[0-9]{12})")
+_ADDITIONAL_AMOUNT_LENGTH = 20
+_CVV2_TAG = "92"
+
+_Parsed = TypeVar("_Parsed")
+
+
+@dataclass(frozen=True, slots=True)
+class Money:
+    """An amount in minor units of an ISO 4217 currency."""
+
+    minor: int
+    currency: str
+
+
+@dataclass(frozen=True, slots=True)
+class AuthorizationRequest:
+    """A request for an authorization (0100, 0101), with all that a decision may need.
+
+    What must not be seen never shows in its repr.
+    """
+
+    message: Message = field(repr=False)
+    spec: Spec = field(repr=False)
+    link: str
+    deadline: Deadline
+    watch: Stopwatch = field(repr=False)
+    mti: str
+    stan: str
+    rrn: str
+    transmission_datetime: str  #: DE7, MMDDhhmmss
+    processing_code: str
+    kind: str  #: of KINDS, or verification (amount zero), or unknown
+    transaction: Money  #: DE4 in DE49
+    billing: Money | None  #: DE6 in DE51, where both stand
+    cash_minor: int  #: the part of the transaction that is cash
+    channel: str  #: of CHANNELS, or other
+    entry_mode: str | None  #: DE22
+    acquirer: str
+    terminal: str
+    merchant: str | None
+    merchant_name: str | None
+    mcc: str | None
+    country: str | None
+    pan: str = field(repr=False)
+    pan_sequence_number: str = field(repr=False)  #: two digits
+    expiry: str | None = field(repr=False)  #: YYMM, of DE14, else of the track
+    track: Track | None = field(repr=False)
+    cvv2: str | None = field(repr=False)
+    pin_block: bytes | None = field(repr=False)
+    icc: Mapping[str, str] = field(repr=False)  #: DE55 by tag, hex
+
+    @property
+    def is_repeat(self) -> bool:
+        """The sender says that it sent this before (0101)."""
+        return mti.is_repeat(self.mti)
+
+    @property
+    def is_debit(self) -> bool:
+        """It asks for money, and for more than nothing."""
+        return self.kind in _DEBITS and self.transaction.minor > 0
+
+    def message_key(self, pan_token: bytes) -> bytes:
+        """What two copies of this message share and no other message has: 16 bytes."""
+        fields = self.message.fields
+        parts = (
+            mti.without_repeat(self.mti)[:3],
+            *(fields.get(de, "") for de in self.spec.message_key),
+        )
+        return hashlib.blake2b("\x1f".join(parts).encode() + pan_token, digest_size=16).digest()
+
+    @classmethod
+    def parse(
+        cls, message: Message, spec: Spec, *, link: str, deadline: Deadline, watch: Stopwatch
+    ) -> AuthorizationRequest:
+        """Read an authorization request; raise `MessageError` naming what cannot be read."""
+        fields = message.fields
+        track = _track(message)
+        pan = fields.get(2) or (track.pan if track else None)
+        if pan is None:
+            raise MessageError("missing", "pan", readable=message)
+        if track is not None and track.pan != pan:
+            raise MessageError("differs_from_track", "pan", readable=message)
+
+        transaction = Money(int(fields[4]), fields[49])
+        kind = KINDS.get(fields[3][:2], "unknown")
+        if kind in _DEBITS and transaction.minor == 0:
+            kind = "verification"
+        icc = _icc(message)
+        pin_block = fields.get(52)
+        entry_mode = fields.get(22)
+        return cls(
+            message=message,
+            spec=spec,
+            link=link,
+            deadline=deadline,
+            watch=watch,
+            mti=message.mti,
+            stan=fields[11],
+            rrn=fields[37],
+            transmission_datetime=fields[7],
+            processing_code=fields[3],
+            kind=kind,
+            transaction=transaction,
+            billing=Money(int(fields[6]), fields[51]) if 6 in fields and 51 in fields else None,
+            cash_minor=_cash_minor(message, kind, transaction),
+            channel=_channel(entry_mode, fields.get(25)),
+            entry_mode=entry_mode,
+            acquirer=fields[32],
+            terminal=fields[41],
+            merchant=fields.get(42),
+            merchant_name=fields.get(43),
+            mcc=fields.get(18),
+            country=fields.get(19),
+            pan=pan,
+            pan_sequence_number=(icc.get("5F34") or fields.get(23, "00"))[-2:],
+            expiry=_expiry(message, track),
+            track=track,
+            cvv2=_additional(message).get(_CVV2_TAG),
+            pin_block=bytes.fromhex(pin_block) if pin_block else None,
+            icc=icc,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkRequest:
+    """A network management request (0800): sign-on, sign-off, echo."""
+
+    message: Message = field(repr=False)
+    spec: Spec = field(repr=False)
+    code: str  #: DE70
+
+    @classmethod
+    def parse(cls, message: Message, spec: Spec) -> NetworkRequest:
+        """Read a network management request."""
+        return cls(message, spec, message.fields[70])
+
+
+def _channel(entry_mode: str | None, condition: str | None) -> str:
+    """How the card was read; the point of service condition may say e-commerce."""
+    if condition == _ECOMMERCE_CONDITION:
+        return "ecommerce"
+    return CHANNELS.get(entry_mode[:2], "other") if entry_mode else "other"
+
+
+def _track(message: Message) -> Track | None:
+    """Track 2 where it stands, else track 1."""
+    fields = message.fields
+    try:
+        if 35 in fields:
+            return parse_track_2(fields[35])
+        if 45 in fields:
+            return parse_track_1(fields[45])
+    except TrackError:
+        name = "track_2_data" if 35 in fields else "track_1_data"
+        raise MessageError("format", name, readable=message) from None
+    return None
+
+
+def _expiry(message: Message, track: Track | None) -> str | None:
+    """DE14, else the track's: YYMM with a month that exists."""
+    expiry = message.fields.get(14) or (track.expiry if track else None)
+    if expiry is not None and not "01" <= expiry[2:] <= "12":
+        raise MessageError("format", "date_expiration", readable=message)
+    return expiry
+
+
+def _icc(message: Message) -> Mapping[str, str]:
+    """DE55 by tag."""
+    data = message.fields.get(55)
+    if not data:
+        return {}
+    try:
+        return decode_ber(data)
+    except TlvError:
+        raise MessageError("format", "icc_data", readable=message) from None
+
+
+def _additional(message: Message) -> Mapping[str, str]:
+    """DE48 by tag."""
+    data = message.fields.get(48)
+    if not data:
+        return {}
+    try:
+        return decode_additional_data(data)
+    except TlvError:
+        raise MessageError("format", "additional_data_private", readable=message) from None
+
+
+def _cash_minor(message: Message, kind: str, transaction: Money) -> int:
+    """All of a cash withdrawal; of a cashback what DE54 says, else all."""
+    if kind == "cash":
+        return transaction.minor
+    if kind != "cashback":
+        return 0
+    amounts = message.fields.get(54, "")
+    for start in range(0, len(amounts), _ADDITIONAL_AMOUNT_LENGTH):
+        amount = _ADDITIONAL_AMOUNT.fullmatch(amounts[start : start + _ADDITIONAL_AMOUNT_LENGTH])
+        if amount is None:
+            raise MessageError("format", "additional_amounts", readable=message)
+        if amount["type"] == _CASHBACK_AMOUNT_TYPE:
+            return min(int(amount["minor"]), transaction.minor)
+    return transaction.minor

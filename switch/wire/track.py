@@ -1,0 +1,40 @@
+"""Track 2 and track 1 of a magnetic stripe (ISO/IEC 7813), and the same from a chip."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+_TRACK_2 = re.compile(r"([0-9]{8,19})[=D]([0-9]{4})([0-9]{3})([0-9]*)F?")
+_TRACK_1 = re.compile(r"B([0-9]{8,19})\^[^^]{2,26}\^([0-9]{4})([0-9]{3})([^?]*)\??")
+
+
+class TrackError(ValueError):
+    """A track does not have the standard's form. Says nothing of its content."""
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """What a track says. Its values never show in a repr."""
+
+    pan: str = field(repr=False)
+    expiry: str = field(repr=False)  #: YYMM
+    service_code: str = field(repr=False)
+    discretionary: str = field(repr=False)
+
+
+def parse_track_2(text: str) -> Track:
+    """Read track 2 data (DE35), with `=` or `D` between PAN and expiry."""
+    return _parse(_TRACK_2, text)
+
+
+def parse_track_1(text: str) -> Track:
+    """Read track 1 data (DE45), format code B."""
+    return _parse(_TRACK_1, text)
+
+
+def _parse(form: re.Pattern[str], text: str) -> Track:
+    match = form.fullmatch(text)
+    if match is None:
+        raise TrackError("a track without its separators, expiry or service code")
+    return Track(*match.groups())

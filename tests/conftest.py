@@ -1,0 +1,122 @@
+"""
+What the tests of every room share: one real Postgres for a whole run, and a
+database of its own for each test that asks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import threading
+from collections.abc import Coroutine, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import urlsplit, urlunsplit
+
+import asyncpg
+import pytest
+
+from switch.ledger.embedded import EmbeddedPostgres
+from switch.ledger.migrate import migrate
+
+T = TypeVar("T")
+
+TEMPLATE = "migrated"
+
+
+class Background:
+    """An event loop in a thread: the server outlives the loops that pytest gives to tests."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="postgres fixture")
+        self._thread.start()
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine in the thread and wait for it."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
+    def close(self) -> None:
+        """End the loop and its thread."""
+        self.run(self._loop.shutdown_default_executor())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+
+@dataclass
+class PostgresServer:
+    """The run's Postgres, and how a test gets a database of its own on it."""
+
+    embedded: EmbeddedPostgres
+    background: Background
+    numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+    admin: asyncpg.Connection[asyncpg.Record] | None = None
+
+    def url(self, database: str) -> str:
+        """The URL of a database of this server."""
+        return urlunsplit(urlsplit(self.embedded.url)._replace(path=f"/{database}"))
+
+    def execute(self, statement: str) -> None:
+        """Run a statement about databases, on one connection that stays."""
+        self.background.run(self._execute(statement))
+
+    async def _execute(self, statement: str) -> None:
+        if self.admin is None:
+            self.admin = await asyncpg.connect(self.url("postgres"))
+        await self.admin.execute(statement)
+
+    def make_template(self) -> None:
+        """Migrate once what every migrated database is a copy of."""
+        self.execute(f"CREATE DATABASE {TEMPLATE}")
+        self.background.run(migrate(self.url(TEMPLATE)))
+        self.execute(f"ALTER DATABASE {TEMPLATE} ALLOW_CONNECTIONS false")
+
+    def fresh(self, template: str) -> Iterator[str]:
+        """The URL of a new database, which is dropped when the generator goes on."""
+        name = f"test_{next(self.numbers)}"
+        self.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+        yield self.url(name)
+        self.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+    async def close(self) -> None:
+        """Stop the server."""
+        if self.admin is not None:
+            await self.admin.close()
+        await self.embedded.stop()
+
+
+@pytest.fixture(scope="session")
+def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
+    """One Postgres for the run (for each worker of it), with its data in a temporary folder."""
+    folder: Path = tmp_path_factory.mktemp("postgres")
+    background = Background()
+    try:
+        server = PostgresServer(EmbeddedPostgres(folder), background)
+        background.run(server.embedded.start())
+        try:
+            yield server
+        finally:
+            background.run(server.close())
+    finally:
+        background.close()
+
+
+@pytest.fixture(scope="session")
+def migrated_server(postgres_server: PostgresServer) -> PostgresServer:
+    """The same server, with a migrated database to copy."""
+    postgres_server.make_template()
+    return postgres_server
+
+
+@pytest.fixture
+def database(migrated_server: PostgresServer) -> Iterator[str]:
+    """The URL of a migrated, otherwise empty database that only this test has."""
+    yield from migrated_server.fresh(TEMPLATE)
+
+
+@pytest.fixture
+def raw_database(postgres_server: PostgresServer) -> Iterator[str]:
+    """The URL of an empty database, not migrated, that only this test has."""
+    yield from postgres_server.fresh("template0")

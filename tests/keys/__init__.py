@@ -1,0 +1,1 @@
+"""What the keys room must do: published vectors, other implementations, and secrecy."""

@@ -1,0 +1,45 @@
+"""Vectors, the demo program and keys made of clear hex, for the tests of the keys room."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from keys.hsm import KeyRef
+from keys.keyfile import Key
+
+HERE = Path(__file__).parent
+DEVELOPMENT = HERE.parents[1] / "keys" / "dev"
+DEMO: dict[str, Any] = json.loads((HERE.parent / "demo_secrets.json").read_text())
+
+#: Left out, for nothing here makes or checks them: dCVV, CVC3 and CAVV, LMK variants,
+#: payShield frames, and the session key that Mastercard had before the common one.
+VECTORS: list[dict[str, Any]] = json.loads((HERE / "vectors.json").read_text())["vectors"]
+
+#: A mode of use that each usage is used with where a test does not care.
+MODES = {"C0": "V", "V1": "V", "V2": "V", "E0": "X", "P0": "B", "D0": "B"}
+
+
+def vectors(*kinds: str) -> list[Any]:
+    """Give the inputs and outputs of these kinds, named for pytest."""
+    return [
+        pytest.param(v["inputs"], v["outputs"], id=f"{v['kind']}-{v['name']}")
+        for v in VECTORS
+        if v["kind"] in kinds
+    ]
+
+
+def make_key(usage: str, clear: str, *, algorithm: str = "T", mode: str = "") -> Key:
+    """Make a key of clear hex; a single-length TDES key is written K‖K‖K."""
+    material = bytes.fromhex(clear) * (3 if algorithm == "T" and len(clear) == 16 else 1)
+    return Key(
+        material, usage=usage, algorithm=algorithm, mode_of_use=mode or MODES.get(usage, "C")
+    )
+
+
+def ref(name: str, key: Key) -> KeyRef:
+    """Refer to a key by its name and its true check value."""
+    return KeyRef(name, key.kcv)

@@ -1,0 +1,192 @@
+"""A dialect is loaded whole or refused with one clear line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from specs.spec import SpecError, load
+
+FOLDER = Path(__file__).parents[2] / "specs"
+ASCII = (FOLDER / "iso87_ascii.toml").read_text()
+
+DIALECTS = ["iso87-ascii", "iso87-binary"]
+
+
+@pytest.mark.parametrize("name", DIALECTS)
+def test_every_field_stands(name: str) -> None:
+    """A dialect says all 128 fields."""
+    assert list(range(1, 129)) == sorted(load(name).fields)
+
+
+def test_dash_and_underscore() -> None:
+    """A dialect answers to its name with dashes or underscores, and is read once."""
+    assert load("iso87-ascii").name == load("iso87_ascii").name == "iso87-ascii"
+    assert load("iso87-ascii") is load("iso87-ascii")
+
+
+def test_path() -> None:
+    """A dialect may be a file of one's own."""
+    assert load(str(FOLDER / "iso87_binary.toml")).name == "iso87-binary"
+
+
+@pytest.mark.parametrize(
+    ("number", "name", "notation", "sensitivity"),
+    [
+        (2, "pan", "n ..19", "pan"),
+        (4, "amount_transaction", "n 12", ""),
+        (28, "amount_transaction_fee", "x+n 8", ""),
+        (35, "track_2_data", "z ..37", "secret"),
+        (45, "track_1_data", "ans ..76", "secret"),
+        (48, "additional_data_private", "ans ...999", "code"),
+        (52, "pin_block", "b 8", "secret"),
+        (55, "icc_data", "b ...499", "secret"),
+        (90, "original_data_elements", "n 42", ""),
+        (128, "mac_2", "b 8", ""),
+    ],
+)
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_fields(dialect: str, number: int, name: str, notation: str, sensitivity: str) -> None:
+    """Both dialects give a field one name, one notation and one sensitivity."""
+    field = load(dialect).fields[number]
+    assert (name, notation, sensitivity) == (field.name, field.notation, field.sensitivity)
+
+
+def test_both_dialects_agree_but_for_the_wire() -> None:
+    """The two differ in encodings and in nothing else."""
+    left, right = (load(name) for name in DIALECTS)
+    for number, field in left.fields.items():
+        other = right.fields[number]
+        assert (field.name, field.notation, field.sensitivity) == (
+            other.name,
+            other.notation,
+            other.sensitivity,
+        )
+    assert left.classes == right.classes
+    assert left.response_codes == right.response_codes
+    assert left.message_key == right.message_key == (7, 11, 32, 37, 41)
+    assert left.additional_data == right.additional_data
+
+
+@pytest.mark.parametrize(
+    ("mti", "required", "echoed"),
+    [
+        ("0100", (3, 4, 7, 11, 32, 37, 41, 49), (3, 4, 6, 7, 11, 32, 33, 37, 41, 42, 49, 51)),
+        ("0800", (7, 11, 70), (7, 11, 70)),
+    ],
+)
+def test_classes(mti: str, required: tuple[int, ...], echoed: tuple[int, ...]) -> None:
+    """A class says what its request brings and what its answer gives back."""
+    classes = load("iso87-ascii").classes
+    assert (required, echoed) == (classes[mti].required, classes[mti].echoed)
+
+
+RESPONSE_CODES = {
+    "approved": "00",
+    "approved_partial": "10",
+    "reversed_before_original": "05",
+    "reversed": "05",
+    "not_supported": "12",
+    "currency_not_supported": "12",
+    "no_card_record": "14",
+    "format_error": "30",
+    "lost": "41",
+    "stolen": "43",
+    "closed": "46",
+    "account_closed": "46",
+    "insufficient_funds": "51",
+    "card_expired": "54",
+    "pin_mismatch": "55",
+    "not_permitted": "57",
+    "limit_amount": "61",
+    "blocked": "62",
+    "limit_count": "65",
+    "pin_tries_exceeded": "75",
+    "inactive": "78",
+    "cryptogram_mismatch": "82",
+    "card_code_mismatch": "82",
+    "unavailable": "91",
+    "duplicate_conflict": "94",
+    "system_error": "96",
+}
+
+
+def test_response_codes() -> None:
+    """Every reason has the DE39 of the policy table."""
+    assert load("iso87-ascii").response_codes == RESPONSE_CODES
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_icc_data_encoding(dialect: str) -> None:
+    """DE55 is hex text in both generic dialects."""
+    assert load(dialect).icc_data_encoding == "hex"
+
+
+def test_unknown_dialect_lists_the_known() -> None:
+    """A dialect that does not exist is refused with those that do."""
+    with pytest.raises(SpecError, match=r"unknown dialect 'iso99': known are iso87-ascii, iso87-b"):
+        load("iso99")
+
+
+def test_missing_file() -> None:
+    """A file that does not exist is refused by name."""
+    with pytest.raises(SpecError, match=r"none\.toml: No such file"):
+        load("/nowhere/none.toml")
+
+
+ROW_4 = '[  4, "amount_transaction",                   "n 12",        "ascii",     ""],'
+
+
+@pytest.mark.parametrize(
+    ("good", "bad", "message"),
+    [
+        (ROW_4, "", "fields: DE 4 missing"),
+        (ROW_4, ROW_4 * 2, "fields: DE 4 stands twice"),
+        (ROW_4, ROW_4.replace('"ascii"', '"utf-9"'), "DE 4: encoding 'utf-9' is not one of"),
+        (ROW_4, ROW_4.replace('"ascii"', '"hex"'), "DE 4: n does not stand in hex"),
+        (ROW_4, ROW_4.replace('"n 12"', '"n12"'), "DE 4: notation 'n12' is not known"),
+        (ROW_4, ROW_4.replace('"n 12"', '"n .12"'), "DE 4: notation 'n .12' is not known"),
+        (ROW_4, ROW_4.replace('"n 12"', '"n 0"'), "DE 4: notation 'n 0' is not known"),
+        (ROW_4, ROW_4.replace('"n 12"', '"n ..100"'), "'n ..100' is longer than its length"),
+        (ROW_4, ROW_4.replace('""', '"hush"'), "DE 4: sensitivity: 'hush' is not one of"),
+        (ROW_4, ROW_4.replace("amount_transaction", "pan"), "fields: name pan stands twice"),
+        (ROW_4, ROW_4.replace("amount_transaction", "Amount"), "'Amount' is not snake_case"),
+        (ROW_4, '[4, "amount"],', "DE 4: must say name, notation, encoding and sensitivity"),
+        (ROW_4, ROW_4.replace("  4", "129"), "a row must begin with a DE number of 1 to 128"),
+        (ROW_4, ROW_4.replace("  4", '"4"'), "a row must begin with a DE number of 1 to 128"),
+        (ROW_4, "4,", "a row must begin with a DE number of 1 to 128"),
+        ('"b ...499",    "hex"', '"ans ...999", "ascii"', "DE 55: notation must be b"),
+        ('"x+n 8",       "ascii"', '"x+n 7", "amount"', "an even count of digits"),
+        ('version     = "0"', "version = 0", "version: 0 is not of the form"),
+        ('version     = "0"', "", "the dialect: version is missing"),
+        ('version     = "0"', 'version = "0"\nverzion = 1', "the dialect: verzion is unknown"),
+        ('bitmap      = "hex"', 'bitmap = "bcd"', "bitmap: 'bcd' is not one of 'hex', 'binary'"),
+        ('lengths     = "ascii"', 'lengths = "b"', "lengths: 'b' is not one of 'ascii', 'bcd'"),
+        ('mti         = "ascii"', "mti = []", r"mti: \[\] is not one of 'ascii', 'bcd'"),
+        ("[7, 11, 32, 37, 41] #", "[7, 7] #", "message_key: DE 7 stands twice"),
+        ("[7, 11, 32, 37, 41] #", "[7, 129] #", "message_key: must be a list of DE numbers"),
+        ("[7, 11, 32, 37, 41] #", "[true] #", "message_key: must be a list of DE numbers"),
+        ("0800 = {", "0810 = {", "classes.0810: not a request MTI of version 0"),
+        ("0800 = {", "0801 = {", "classes.0801: not a request MTI of version 0"),
+        ("0800 = {", "1800 = {", "classes.1800: not a request MTI of version 0"),
+        ("echoed = [7, 11, 70] }", "}", "not TOML"),
+        ("{ required = [7, 11, 70],   ", "{", "classes.0800: required is missing"),
+        ('= "94"', '= "9"', "response_codes.duplicate_conflict: not a value of DE 39"),
+        ('= "94"', "= 94", "response_codes.duplicate_conflict: not a value of DE 39"),
+        ("tag_digits    = 2", "tag_digits = 0", "additional_data.tag_digits: must be 1 to 4"),
+        ('["92",', '["9",', "additional_data.tags: '9' is not of the form"),
+        ('["92",', '["87",', "additional_data.tags: tag 87 stands twice"),
+        ("version", "version =", "not TOML"),
+    ],
+)  # fmt: skip
+def test_nonsense(tmp_path: Path, good: str, bad: str, message: str) -> None:
+    """Nonsense is refused with one line: the file, the place, the reason."""
+    assert good in ASCII
+    path = tmp_path / "mine.toml"
+    path.write_text(ASCII.replace(good, bad, 1))
+    with pytest.raises(SpecError, match=message) as refused:
+        load(str(path))
+    text = str(refused.value)
+    assert text.startswith(f"{path}: ")
+    assert "\n" not in text

@@ -1,0 +1,345 @@
+"""Bytes become a message or a `MessageError`; a message becomes its bytes again."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from specs.spec import Spec, load
+from switch.wire.message import Message, MessageError, decode, encode, require
+from tests.wire.strategies import golden, messages
+
+ASCII, BINARY = load("iso87-ascii"), load("iso87-binary")
+SPECS = [pytest.param(spec, id=spec.name) for spec in (ASCII, BINARY)]
+GOLDEN = [
+    pytest.param(spec, message, data, id=f"{spec.name}-{message.mti}-{index}")
+    for spec in (ASCII, BINARY)
+    for index, (message, data) in enumerate(golden(spec.name.replace("-", "_")))
+]
+PAN = "4761739000000012"
+
+
+@pytest.mark.parametrize(("spec", "message", "data"), GOLDEN)
+def test_golden(spec: Spec, message: Message, data: bytes) -> None:
+    """What another implementation wrote is read, and written again byte for byte."""
+    assert message == decode(data, spec)
+    assert data == encode(message, spec)
+
+
+def test_golden_binary_icc_data(tmp_path: Path) -> None:
+    """A binary dialect whose DE55 is raw differs in one row."""
+    text = (Path(__file__).parents[2] / "specs" / "iso87_binary.toml").read_text()
+    row = '"b ...499",    "hex", '
+    assert row in text
+    path = tmp_path / "raw.toml"
+    path.write_text(text.replace(row, '"b ...999",    "binary", '))
+    spec = load(str(path))
+    assert spec.icc_data_encoding == "binary"
+    for message, data in golden("iso87_binary_icc"):
+        assert message == decode(data, spec)
+        assert data == encode(message, spec)
+
+
+@pytest.mark.parametrize(
+    ("number", "value", "ascii_bytes", "binary_bytes"),
+    [
+        (2, "4761739000000012", b"164761739000000012", "164761739000000012"),
+        (2, "476173900000001", b"15476173900000001", "154761739000000010"),
+        (4, "000000002500", b"000000002500", "000000002500"),
+        (28, "D00000100", b"D00000100", "4400000100"),
+        (32, "4761739", b"074761739", "0747617390"),
+        (35, "4761=3012", b"094761=3012", "094761D30120"),
+        (43, "CAFÉ".ljust(40), "CAFÉ".ljust(40).encode("latin-1"), None),
+        (49, "978", b"978", "393738"),
+        (52, "0E0E74D9913BEEA8", b"0E0E74D9913BEEA8", "0E0E74D9913BEEA8"),
+        (55, "82023C00", b"00882023C00", "00083832303233433030"),
+    ],
+)
+def test_encodings(number: int, value: str, ascii_bytes: bytes, binary_bytes: str | None) -> None:
+    """Each kind of field stands on the wire as its dialect says."""
+    message = Message("0100", {number: value})
+    assert encode(message, ASCII)[4 + 16 :] == ascii_bytes
+    if binary_bytes is not None:
+        assert encode(message, BINARY)[2 + 8 :].hex().upper() == binary_bytes
+    assert (
+        message == decode(encode(message, ASCII), ASCII) == decode(encode(message, BINARY), BINARY)
+    )
+
+
+def test_second_bitmap() -> None:
+    """Fields above 64 bring a second bitmap, which is no field of the message."""
+    data = b"0800" + b"8220000000000000" + b"0400000000000000" + b"1122080007" + b"000001" + b"001"
+    message = Message("0800", {7: "1122080007", 11: "000001", 70: "001"})
+    assert message == decode(data, ASCII)
+    assert data == encode(message, ASCII)
+
+
+def test_letters_of_either_case() -> None:
+    """Bitmaps and binary values may come in lowercase hex; a message has uppercase."""
+    data = b"0100" + b"0000000000001000" + b"0e0e74d9913beea8"
+    assert Message("0100", {52: "0E0E74D9913BEEA8"}) == decode(data, ASCII)
+    assert decode(b"0100c0000000000000000000000000000000" + b"0212", ASCII).fields == {2: "12"}
+
+
+def test_separator_of_track_2() -> None:
+    """The separator of track 2 is = in a message, however it came."""
+    assert decode(b"0100" + b"0000000020000000" + b"094761D3012", ASCII).fields == {35: "4761=3012"}
+
+
+DE4 = b"0100" + b"1000000000000000"
+DE2 = b"0100" + b"4000000000000000"
+
+
+@pytest.mark.parametrize(
+    ("data", "problem", "field", "offset"),
+    [
+        (b"", "length", "mti", 0),
+        (b"010", "length", "mti", 0),
+        (b"01x0" + b"0" * 16, "format", "mti", 0),
+        ("²100".encode("latin-1") + b"0" * 16, "format", "mti", 0),
+        (b"0100", "bitmap", "bitmap", 4),
+        (b"0100" + b"7234", "bitmap", "bitmap", 4),
+        (b"0100" + b"723G648128E09200", "bitmap", "bitmap", 4),
+        (b"0100" + b"10000000 0000000", "bitmap", "bitmap", 4),
+        (b"0100" + b"8000000000000000", "bitmap", "bitmap", 4),
+        (b"0100" + b"8000000000000000" + b"8000000000000000" * 2, "bitmap", "bitmap", 4),
+        (DE4, "length", "amount_transaction", 20),
+        (DE4 + b"00000000250", "length", "amount_transaction", 20),
+        (DE4 + b"0000000025x0", "format", "amount_transaction", 20),
+        (DE4 + "00000000250²".encode("latin-1"), "format", "amount_transaction", 20),
+        (DE4 + b"000000002500" + b"1", "trailing", "amount_transaction", 32),
+        (b"0100" + b"0" * 16 + b"1", "trailing", "bitmap", 20),
+        (DE2 + b"1", "length", "pan", 20),
+        (DE2 + b"xx", "length", "pan", 20),
+        (DE2 + b"20" + b"4" * 20, "length", "pan", 20),
+        (DE2 + b"164761", "length", "pan", 22),
+        (DE2 + b"-1" + b"4761", "length", "pan", 22),
+        (DE2 + b"-0", "format", "pan", 20),
+        (DE2 + b"00", "format", "pan", 20),
+        (DE2 + b" 4" + b"4761", "length", "pan", 20),
+        (DE2 + b"+4" + b"4761", "length", "pan", 20),
+        (b"0100" + b"0000000000800000" + b"TERM\x1b[2J", "format", "terminal_id", 20),
+        (b"0100" + b"1010000000000000" + b"0000000025x0" + b"1", "format", "amount_transaction", 20),
+        (b"0100" + b"0000000000001000" + b"0E0E74D9913BEEAX", "format", "pin_block", 20),
+        (b"0100" + b"0000001000000000" + b"X00000100", "format", "amount_transaction_fee", 20),
+    ],
+)  # fmt: skip
+def test_faults_ascii(data: bytes, problem: str, field: str, offset: int) -> None:
+    """A fault is told by problem, field and place."""
+    with pytest.raises(MessageError) as refused:
+        decode(data, ASCII)
+    error = refused.value
+    assert (problem, field, offset) == (error.problem, error.field, error.offset)
+
+
+@pytest.mark.parametrize(
+    ("data", "problem", "field", "offset"),
+    [
+        ("01", "length", "mti", 0),
+        ("01A0" + "00" * 8, "format", "mti", 0),
+        ("0100" + "00" * 7, "bitmap", "bitmap", 2),
+        ("0100" + "8000000000000000" * 2 + "00" * 40, "bitmap", "bitmap", 2),
+        ("0100" + "1000000000000000" + "0000000025", "length", "amount_transaction", 10),
+        ("0100" + "1000000000000000" + "00000000250A", "format", "amount_transaction", 10),
+        ("0100" + "4000000000000000" + "1A47617390", "length", "pan", 10),
+        ("0100" + "4000000000000000" + "0347610", "format", "pan", 11),
+        ("0100" + "0000200000000000" + "1826", "format", "acquiring_country_code", 10),
+        ("0100" + "0000001000000000" + "4500000100", "format", "amount_transaction_fee", 10),
+        ("0100" + "0000000020000000" + "044E61", "format", "track_2_data", 10),
+    ],
+)  # fmt: skip
+def test_faults_binary(data: str, problem: str, field: str, offset: int) -> None:
+    """The binary dialect refuses what is no digit, a wrong spare half byte and a wrong sign."""
+    with pytest.raises(MessageError) as refused:
+        decode(bytes.fromhex(data + "F" * (len(data) % 2)), BINARY)
+    error = refused.value
+    assert (problem, field, offset) == (error.problem, error.field, error.offset)
+
+
+def test_readable_before_a_cut() -> None:
+    """Of a message cut short, what came before the cut can be read."""
+    whole = Message("0100", {2: PAN, 4: "000000002500", 37: "632608000003", 41: "TERM0001"})
+    with pytest.raises(MessageError) as refused:
+        decode(encode(whole, ASCII)[:-3], ASCII)
+    assert refused.value.field == "terminal_id"
+    assert refused.value.readable == Message(
+        "0100", {2: PAN, 4: "000000002500", 37: "632608000003"}
+    )
+
+
+def test_readable_around_a_fault() -> None:
+    """Of a message with letters in its amount, every other field can be read."""
+    whole = Message("0100", {2: PAN, 4: "000000002500", 37: "632608000003"})
+    with pytest.raises(MessageError) as refused:
+        decode(encode(whole, ASCII).replace(b"000000002500", b"00000000250x"), ASCII)
+    assert refused.value.readable == Message("0100", {2: PAN, 37: "632608000003"})
+
+
+def test_readable_with_bytes_left_over() -> None:
+    """Of a message with bytes left over, all fields can be read."""
+    whole = Message("0100", {2: PAN, 4: "000000002500"})
+    with pytest.raises(MessageError) as refused:
+        decode(encode(whole, BINARY) + b"\0", BINARY)
+    assert refused.value.readable == whole
+
+
+def test_readable_without_bitmap() -> None:
+    """Of a message without a bitmap, its MTI can be read; without an MTI nothing can."""
+    with pytest.raises(MessageError) as refused:
+        decode(b"0100", ASCII)
+    assert refused.value.readable == Message("0100", {})
+    with pytest.raises(MessageError) as refused:
+        decode(b"01", ASCII)
+    assert refused.value.readable is None
+
+
+@pytest.mark.parametrize("spec", SPECS)
+@pytest.mark.parametrize("spoil", [lambda data: data[:-1], lambda data: data + b"\0"])
+def test_no_value_in_an_error(spec: Spec, spoil: Callable[[bytes], bytes]) -> None:
+    """No text of an error, nor of one behind it, holds a value."""
+    data = encode(Message("0100", {2: PAN, 35: f"{PAN}=3012", 41: "TERM0001"}), spec)
+    with pytest.raises(MessageError) as refused:
+        decode(spoil(data), spec)
+    error = refused.value
+    assert error.__cause__ is None
+    assert error.__context__ is None
+    for text in (str(error), repr(error), repr(error.args), repr(error.readable)):
+        assert PAN not in text
+        assert "TERM" not in text
+
+
+def test_repr_shows_no_value() -> None:
+    """A message shows its MTI and which fields it has."""
+    assert repr(Message("0100", {35: f"{PAN}=3012", 2: PAN})) == "Message('0100', [2, 35])"
+
+
+@pytest.mark.parametrize(
+    ("message", "text"),
+    [
+        (Message("100", {}), "format: mti"),
+        (Message("01²0", {}), "format: mti"),
+        (Message("0100", {4: "25.00"}), "format: amount_transaction"),
+        (Message("0100", {4: "2500"}), "length: amount_transaction"),
+        (Message("0100", {4: "٢" * 12}), "format: amount_transaction"),
+        (Message("0100", {2: "4" * 20}), "length: pan"),
+        (Message("0100", {43: "CAFĖ".ljust(40)}), "format: card_acceptor_name_location"),
+        (Message("0100", {52: "0e0e74d9913beea8"}), "format: pin_block"),
+        (Message("0100", {1: "0" * 16}), "unknown: de_1"),
+        (Message("0100", {65: "0" * 16}), "unknown: de_65"),
+        (Message("0100", {129: "0"}), "unknown: de_129"),
+    ],
+)
+@pytest.mark.parametrize("spec", SPECS)
+def test_unwritable(spec: Spec, message: Message, text: str) -> None:
+    """What a dialect does not allow is not written."""
+    with pytest.raises(MessageError) as refused:
+        encode(message, spec)
+    assert text == str(refused.value)
+    assert refused.value.__context__ is None
+
+
+FULL = {3: "000000", 4: "000000002500", 7: "1122080021", 11: "000003", 32: "476173",
+        37: "632608000003", 41: "TERM0001", 49: "978"}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("mti", "without", "missing"),
+    [
+        ("0100", (), None),
+        ("0101", (), None),
+        ("0100", (4,), "amount_transaction"),
+        ("0101", (37,), "rrn"),
+        ("0100", (3, 49), "processing_code"),
+        ("0120", (), "response_code"),
+        ("0400", (), "original_data_elements"),
+        ("0800", (), "network_management_code"),
+        ("0600", (3, 4, 7), None),
+    ],
+)
+def test_require(mti: str, without: tuple[int, ...], missing: str | None) -> None:
+    """A class of message brings its required fields, a repeat those of its original."""
+    message = Message(mti, {number: FULL[number] for number in FULL if number not in without})
+    if missing is None:
+        require(message, ASCII)
+        return
+    with pytest.raises(MessageError) as refused:
+        require(message, ASCII)
+    assert ("missing", missing) == (refused.value.problem, refused.value.field)
+    assert refused.value.readable is message
+
+
+def test_require_refuses_an_empty_field() -> None:
+    """A required field that is there and empty is missing."""
+    with pytest.raises(MessageError, match="missing: acquiring_institution_id"):
+        require(Message("0100", {**FULL, 32: ""}), ASCII)
+
+
+@pytest.mark.parametrize("spec", SPECS)
+@given(data=st.data())
+def test_there_and_back(spec: Spec, data: st.DataObject) -> None:
+    """What is written is read back as it was."""
+    message = data.draw(messages(spec))
+    assert message == decode(encode(message, spec), spec)
+
+
+@pytest.mark.parametrize("spec", SPECS)
+@given(data=st.binary(max_size=400))
+def test_any_bytes(spec: Spec, data: bytes) -> None:
+    """Any bytes are a message or a `MessageError`, and nothing else."""
+    _read(data, spec)
+
+
+@pytest.mark.parametrize("spec", SPECS)
+@given(data=st.data())
+def test_bytes_behind_a_bitmap(spec: Spec, data: st.DataObject) -> None:
+    """Any fields behind a true MTI and a true bitmap are a message or a `MessageError`."""
+    numbers = data.draw(st.sets(st.integers(1, 128), max_size=12))
+    bits = sum(1 << (128 - number) for number in numbers | {1})
+    head = bytes.fromhex(f"0100{bits:032X}") if spec is BINARY else b"0100%032X" % bits
+    _read(head + data.draw(st.binary(max_size=200)), spec)
+
+
+@pytest.mark.parametrize("spec", SPECS)
+@given(data=st.data())
+def test_mutations(spec: Spec, data: st.DataObject) -> None:
+    """A true message with bytes changed, cut out or put in is a message or a `MessageError`."""
+    pairs = golden(spec.name.replace("-", "_"))
+    raw = bytearray(data.draw(st.sampled_from(pairs))[1])
+    for _ in range(data.draw(st.integers(1, 4))):
+        at = data.draw(st.integers(0, len(raw)))
+        cut = data.draw(st.integers(0, 3))
+        raw[at : at + cut] = data.draw(st.binary(max_size=3))
+    _read(bytes(raw), spec)
+
+
+def _read(data: bytes, spec: Spec) -> None:
+    """What is read can be written; what cannot be read leaves what can be written."""
+    try:
+        message = decode(data, spec)
+    except MessageError as error:
+        if error.readable is not None:
+            encode(error.readable, spec)
+        return
+    assert message == decode(encode(message, spec), spec)
+
+
+@pytest.mark.parametrize("spec", SPECS)
+def test_linear(spec: Spec) -> None:
+    """Ten times the bytes cost no more than a few times ten: also where they are no message."""
+    full = Message("0100", dict.fromkeys(range(105, 128), "x" * 999))
+    data = encode(full, spec)
+
+    def seconds(size: int) -> float:
+        best = 1.0
+        for _ in range(5):
+            start = time.process_time()
+            _read(data + b"\0" * size, spec)
+            best = min(best, time.process_time() - start)
+        return best
+
+    assert seconds(1_000_000) < 40 * seconds(0) + 0.01
