@@ -105,7 +105,8 @@ class Batcher(Generic[Call, Answer]):
         self._dispatch()
         timer = self._loop.call_at(decide_by, self._expire, waiting)
         try:
-            return await waiting.answer
+            answer: Answer = await waiting.answer
+            return answer
         finally:
             timer.cancel()
 

@@ -80,7 +80,7 @@ class Operator:
             batch=exchange.batch,
             total_us=total_us,
             left_ms=round(exchange.deadline.left(now) * 1000, 1),
-            **exchange.watch.laps,  # type: ignore[typeddict-item]
+            **exchange.watch.laps,
         )
 
 
