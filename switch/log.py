@@ -118,7 +118,7 @@ def get_logger(name: str) -> FilteringBoundLogger:
 
 
 def canonical(log: FilteringBoundLogger, **fields: Unpack[CanonicalFields]) -> None:
-    """Write the one line of one message, as `log.info("message", …)` would at twice the cost."""
+    """Write the one line of one message, as `log.info("message", …)` would, a fifth cheaper."""
     if _output.rank <= LEVELS["info"]:
         event = {"event": "message", **structlog.get_context(log), **fields}
         _output.put(_render(log, "info", _admit(log, "info", event)))

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import shutil
+import tempfile
 import threading
 from collections.abc import Coroutine, Iterator
 from dataclasses import dataclass, field
@@ -23,6 +25,11 @@ from switch.ledger.migrate import migrate
 T = TypeVar("T")
 
 TEMPLATE = "migrated"
+
+#: A file system in memory, where fsync costs nothing: ten times faster for tests that make and
+#: drop databases. It is used where it has room for what a whole run may write.
+MEMORY = Path("/dev/shm")  # noqa: S108 - a private folder is made there
+MEMORY_FREE_BYTES = 4 * 1024**3
 
 
 class Background:
@@ -88,12 +95,26 @@ class PostgresServer:
 
 
 @pytest.fixture(scope="session")
-def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
+def quick_root() -> Iterator[Path]:
+    """A folder for the run, in memory where there is room, that goes with it."""
+    roomy = MEMORY.is_dir() and shutil.disk_usage(MEMORY).free >= MEMORY_FREE_BYTES
+    with tempfile.TemporaryDirectory(prefix="switch-test-", dir=MEMORY if roomy else None) as name:
+        yield Path(name)
+
+
+@pytest.fixture
+def quick_path(quick_root: Path) -> Iterator[Path]:
+    """A folder for one test, like `tmp_path`, in memory where there is room."""
+    with tempfile.TemporaryDirectory(dir=quick_root) as name:
+        yield Path(name)
+
+
+@pytest.fixture(scope="session")
+def postgres_server(quick_root: Path) -> Iterator[PostgresServer]:
     """One Postgres for the run (for each worker of it), with its data in a temporary folder."""
-    folder: Path = tmp_path_factory.mktemp("postgres")
     background = Background()
     try:
-        server = PostgresServer(EmbeddedPostgres(folder), background)
+        server = PostgresServer(EmbeddedPostgres(quick_root / "postgres"), background)
         background.run(server.embedded.start())
         try:
             yield server

