@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
 import asyncpg
@@ -33,6 +33,7 @@ from switch.operate.events import Operator
 from switch.operate.metrics import Metrics
 from switch.rules.program import Program, ProgramError
 from switch.settings import Settings, SettingsError
+from switch.wire.frame import Framing
 
 #: How long a stopping process waits for its database work, in seconds.
 STOP_SECONDS = 5.0
@@ -90,8 +91,8 @@ async def run(settings: Settings) -> None:
 async def _start(
     settings: Settings, stack: contextlib.AsyncExitStack, operator: Operator, metrics: Metrics
 ) -> None:
-    keys, vault, specs = read_keys(settings), read_vault(settings), read_specs(settings)
-    settings.check_names(dialects=specs, framings=FRAMINGS, keys=keys)
+    keys, specs = read_keys(settings), read_specs(settings)
+    vault = vault_of(settings, keys)
     _warn_of_keys(settings, operator)
     url = await stack.enter_async_context(database(settings, operator))
     await load_demo_when_empty(settings, url, vault)
@@ -146,37 +147,33 @@ async def _start(
         await link.listen()
 
 
-#: The framings that a link can have.
-FRAMINGS = ("2-byte", "2-byte-inclusive", "4-ascii", "4-ascii-inclusive")
-
-
 def read_keys(settings: Settings) -> dict[str, Key]:
     """The software HSM's keys. Raises `KeyFileError`; refuses published ones in production."""
     kbpk = read_kbpk(settings.hsm.kbpk_file)
     if settings.hsm.production and is_development(kbpk):
         raise settings.refusal("hsm.kbpk_file", "is a published development key: not in production")
-    return load(settings.hsm.keys, kbpk)
+    keys = load(settings.hsm.keys, kbpk)
+    settings.check_keys(keys)
+    return keys
 
 
-def read_vault(settings: Settings) -> Vault:
+def vault_of(settings: Settings, keys: Mapping[str, Key]) -> Vault:
     """The vault over its two keys."""
-    keys = read_keys(settings)
-    settings.check_names(dialects=_dialects(settings), framings=FRAMINGS, keys=keys)
     return Vault(LocalDataKeys(keys[settings.vault.token_key], keys[settings.vault.data_key]))
 
 
-def _dialects(settings: Settings) -> set[str]:
-    return {link.dialect for link in settings.links}
-
-
 def read_specs(settings: Settings) -> dict[str, Spec]:
-    """The dialect of each link. Raises `SettingsError` where there is none of that name."""
+    """The dialect of each link. Raises `SettingsError` where it or the framing is not known."""
     specs = {}
     for index, link in enumerate(settings.links):
         try:
             specs[link.dialect] = load_spec(link.dialect)
         except SpecError as error:
             raise settings.refusal(f"links[{index}].dialect", str(error)) from None
+        try:
+            Framing.parse(link.framing, link.frame_max)
+        except ValueError as error:
+            raise settings.refusal(f"links[{index}].framing", str(error)) from None
     return specs
 
 

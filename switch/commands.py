@@ -108,7 +108,9 @@ def reset(config: Path | None) -> None:
         async with app.database(settings) as url:
             connection = await asyncpg.connect(url)
             try:
-                return await loader.reset(connection, app.read_vault(settings))
+                return await loader.reset(
+                    connection, app.vault_of(settings, app.read_keys(settings))
+                )
             finally:
                 await connection.close()
 
@@ -129,13 +131,14 @@ def cards(count: int, config: Path | None) -> None:
     settings = _settings(config)
 
     async def work(progress: Any) -> int:
+        keys = app.read_keys(settings)
         async with app.database(settings) as url:
             connection = await asyncpg.connect(url)
             try:
                 return await loader.add_load_cards(
                     connection,
-                    app.read_vault(settings),
-                    app.read_keys(settings)["pvk"],
+                    app.vault_of(settings, keys),
+                    keys["pvk"],
                     count,
                     progress=progress,
                 )

@@ -5,8 +5,8 @@ They come from `switch.toml`; an environment variable outranks the file
 (`SWITCH_DATABASE__URL`, `SWITCH_LINKS__0__LISTEN`). Without a file the demo is
 served. Every setting stands in docs/settings.md and in switch.toml.example.
 
-Which dialects, framings and keys there are is known to other rooms, so those
-names are checked when the application is built: `Settings.check_names`.
+Which dialects, framings and keys there are is known to other rooms: those names
+are checked when the application is built.
 """
 
 from __future__ import annotations
@@ -92,9 +92,7 @@ class Database(Section):
     data_dir: FilePath = Path("var/postgres")
     connections: Annotated[Whole, between(1, 100)] = 2
     batch_max: Annotated[Whole, between(1, 1_000)] = 64
-    lock_timeout_ms: Milliseconds = 100
     connect_timeout_ms: Milliseconds = 5_000
-    statement_timeout_ms: Milliseconds = 5_000
 
     @property
     def is_embedded(self) -> bool:
@@ -248,20 +246,14 @@ class Settings(BaseSettings):
         """The error of a key that proves wrong later, naming where it was set."""
         return SettingsError(origin(key, self._source), key, reason)
 
-    def check_names(
-        self, *, dialects: Collection[str], framings: Collection[str], keys: Collection[str]
-    ) -> None:
-        """Raise `SettingsError` for the first name that is in none of these lists."""
-        known = {"dialect": dialects, "framing": framings, "zone_pin_key": keys}
-        for name in ("token_key", "data_key"):
-            self._check_name(f"vault.{name}", getattr(self.vault, name), keys)
+    def check_keys(self, keys: Collection[str]) -> None:
+        """Raise `SettingsError` for the first key that is named here and is none of these."""
+        named = {f"vault.{name}": getattr(self.vault, name) for name in ("token_key", "data_key")}
         for index, link in enumerate(self.links):
-            for name, names in known.items():
-                self._check_name(f"links[{index}].{name}", getattr(link, name), names)
-
-    def _check_name(self, key: str, name: str, known: Collection[str]) -> None:
-        if name not in known:
-            raise self.refusal(key, f"must be one of {', '.join(sorted(known))}")
+            named[f"links[{index}].zone_pin_key"] = link.zone_pin_key
+        for setting, name in named.items():
+            if name not in keys:
+                raise self.refusal(setting, f"must be one of {', '.join(sorted(keys))}")
 
     def _anchored(self, folder: Path) -> Self:
         paths = {"database": ("data_dir",), "hsm": ("keys", "kbpk_file"), "unwind": ("journal",)}

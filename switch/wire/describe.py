@@ -15,16 +15,13 @@ from specs.emv import SECRET_TAG_NAMES, TAG_NAMES
 from specs.field import Field
 from specs.spec import Spec
 from specs.tlv import TlvError, decode_additional_data, decode_ber
+from switch.mask import PAN_MAX, PAN_MIN, mask_pan
 from switch.wire import mti
 from switch.wire.currency import UnknownCurrency, in_units
 from switch.wire.message import Message
 
 #: A value in words: one text, or the texts of its tags.
 View = str | dict[str, str]
-
-#: The shortest PAN of ISO/IEC 7812. What is shorter is masked whole: its first six
-#: and last four digits would be most of it.
-_PAN_DIGITS_MIN = 13
 
 _RESPONSE_CODE, _ADDITIONAL_DATA, _ICC_DATA = 39, 48, 55
 
@@ -34,14 +31,7 @@ _CURRENCIES = {4: 49, 5: 50, 6: 51}
 #: Where card numbers stand: the PAN, its extension, three tracks, two accounts.
 _CARD_NUMBERS = (2, 34, 35, 36, 45, 102, 103)
 _CARD_NUMBER_TAGS = ("5A", "57", "56", "9F6B")
-_CARD_NUMBER = re.compile(rf"[0-9]{{{_PAN_DIGITS_MIN},19}}")
-
-
-def mask_pan(pan: str) -> str:
-    """The first six digits and the last four, as PCI DSS 3.4.1 allows of every PAN."""
-    if len(pan) < _PAN_DIGITS_MIN:
-        return "*" * len(pan)
-    return pan[:6] + "*" * (len(pan) - 10) + pan[-4:]
+_CARD_NUMBER = re.compile(rf"[0-9]{{{PAN_MIN},{PAN_MAX}}}")
 
 
 def describe(message: Message, spec: Spec, *, clear: bool = False) -> str:
