@@ -66,6 +66,7 @@ class CanonicalFields(TypedDict, total=False):
     authorization_code: str | None
     repeat: bool | None
     outcome: str | None
+    problem: str | None
     parse_us: int | None
     find_us: int | None
     hsm_us: int | None

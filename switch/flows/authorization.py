@@ -56,6 +56,7 @@ async def reply_to(
         answer(request.message, request.spec, reason=reason, added=added),
         reason=reason,
         is_repeat=decision.is_repeat,
+        batch=decision.batch,
         undo=call if reason is None and not decision.is_repeat else None,
         alarm="pin_block_unreadable" if verdicts.pin is Verdict.UNREADABLE else None,
     )

@@ -23,6 +23,5 @@ class Exchange:
     request: AuthorizationRequest | None = None
     reply: Reply | None = None
     answer: bytes | None = field(default=None, repr=False)  #: to be framed and written
-    batch: int = 0  #: how many decisions shared the transaction
     fault: str | None = None  #: the kind of a fault that was answered
     outcome: str = "dropped"  #: answered, late, unwritten, dropped

@@ -12,6 +12,6 @@ _KNOWN = frozenset({*SIGN_ON, *SIGN_OFF, *ECHO})
 
 
 def manage(request: NetworkRequest) -> Reply:
-    """Acknowledge what we know; the link itself follows sign-on and sign-off."""
+    """Acknowledge what we know; anything else is answered 12."""
     reason = None if request.code in _KNOWN else Reason.NOT_SUPPORTED
     return Reply(answer(request.message, request.spec, reason=reason), reason=reason)

@@ -20,6 +20,7 @@ class Reply:
     message: Message
     reason: Reason | None = None  #: none: approved
     is_repeat: bool = False
+    batch: int | None = None  #: requests that shared the transaction
     #: An approval that must be taken back if this reply does not leave in time.
     undo: AuthorizationCall | None = None
     alarm: str | None = None  #: an event that operators should count

@@ -89,9 +89,7 @@ class Router:
             watch=exchange.watch,
         )
         exchange.watch.lap("parse_us")
-        reply = await authorize(exchange.request, self._issuer)
-        exchange.batch = self._issuer.ledger.last_batch
-        return reply
+        return await authorize(exchange.request, self._issuer)
 
     async def _network(self, _: Exchange, message: Message) -> Reply:
         return manage(NetworkRequest.parse(message, self._spec))

@@ -83,8 +83,6 @@ class Batcher(Generic[Call, Answer]):
         self._call_seconds = 0.0  # a running mean, for the expected wait
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop = asyncio.get_running_loop()
-        #: How many calls the last batch took: an operator's figure.
-        self.last_batch = 0
 
     @property
     def waiting(self) -> int:
@@ -174,7 +172,6 @@ class Batcher(Generic[Call, Answer]):
     async def _serve(
         self, lane: Lane[Call, Answer], batch: list[tuple[int, _Waiting[Call, Answer]]]
     ) -> None:
-        self.last_batch = len(batch)
         started = time.monotonic()
         again: list[_Waiting[Call, Answer]] = []
         try:

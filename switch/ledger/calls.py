@@ -10,7 +10,7 @@ from typing import Any
 import asyncpg
 
 from switch.ledger.batch import Retry
-from switch.ledger.errors import LedgerUnavailable, Overdue
+from switch.ledger.errors import LedgerUnavailable, Overdue, VerdictMissing
 from switch.rules.decision import Approved, Decision, Declined
 from switch.rules.reason import Reason
 
@@ -73,7 +73,7 @@ def columns(calls: Sequence[Any], kind: type) -> list[list[Any]]:
     return [[getattr(call, name) for call in calls] for name in names]
 
 
-def decision(row: asyncpg.Record | None) -> Decision | Exception:
+def decision(row: asyncpg.Record | None, batch: int) -> Decision | Exception:
     """Read one row of authorize_v1's answer."""
     if row is None:  # the card went away between find and decide
         return LedgerUnavailable("the card is no longer there")
@@ -83,14 +83,15 @@ def decision(row: asyncpg.Record | None) -> Decision | Exception:
         case "late":
             return Overdue()
         case "unavailable":
-            return LedgerUnavailable("the HSM gave no verdict")
+            return VerdictMissing()
         case outcome:
             is_repeat = outcome == "repeated"
             if row["reason"] is not None:
-                return Declined(Reason(row["reason"]), is_repeat)
+                return Declined(Reason(row["reason"]), is_repeat, batch)
             return Approved(
                 authorization_code=row["authorization_code"],
                 available_minor=row["available_minor"],
                 issuer_authentication=row["issuer_authentication"],
                 is_repeat=is_repeat,
+                batch=batch,
             )

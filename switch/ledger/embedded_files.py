@@ -18,7 +18,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -32,11 +31,6 @@ SOCKET_NAME = f".s.PGSQL.{PORT}"
 
 #: A log beyond this is set aside when the server starts; the one set aside before goes.
 LOG_MAX_BYTES = 16 * 1024 * 1024
-
-#: A process has no command line for an instant while it turns into another program, so one
-#: that lives without any is looked at again: this often, after so many seconds.
-EXEC_LOOKS = 10
-EXEC_LOOK_SECONDS = 0.001
 
 #: Installations that are looked through when the wheel is not there and PATH has none.
 SYSTEM_INSTALLATIONS = Path("/usr/lib/postgresql")
@@ -223,23 +217,26 @@ def fits_a_socket(place: Path) -> bool:
 
 def command_of(pid: int) -> str:
     """A process's command line; nothing where it is gone or a zombie."""
-    if not Path("/proc/self/cmdline").exists():
-        return subprocess.run(  # noqa: S603 - a number of ours
-            ["/bin/ps", "-ww", "-o", "command=", "-p", str(pid)],
-            capture_output=True,
-            text=True,
-            check=False,
-        ).stdout.strip()
+    if Path("/proc/self/cmdline").exists():
+        try:
+            return os.fsdecode(Path(f"/proc/{pid}/cmdline").read_bytes()).replace("\0", " ")
+        except OSError:
+            return ""
+    return subprocess.run(  # noqa: S603 - a number of ours
+        ["/bin/ps", "-ww", "-o", "command=", "-p", str(pid)],
+        capture_output=True,
+        text=True,
+        check=False,
+    ).stdout.strip()
+
+
+def is_between_programs(pid: int) -> bool:
+    """Whether a process lives without a command line, as it does while execve(2) replaces it."""
     try:
-        for _ in range(EXEC_LOOKS):
-            command = Path(f"/proc/{pid}/cmdline").read_bytes()
-            state = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0]
-            if command or state == b"Z":
-                break
-            time.sleep(EXEC_LOOK_SECONDS)
+        state = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0]
     except OSError:
-        return ""
-    return os.fsdecode(command).replace("\0", " ")
+        return False
+    return state not in (b"Z", b"X") and not command_of(pid)
 
 
 def try_lock(file: int, kind: int) -> bool:

@@ -24,7 +24,13 @@ from urllib.parse import urlencode
 import asyncpg
 
 from switch.ledger import embedded_root
-from switch.ledger.embedded_files import PORT, Binaries, EmbeddedError, Folder
+from switch.ledger.embedded_files import (
+    PORT,
+    Binaries,
+    EmbeddedError,
+    Folder,
+    is_between_programs,
+)
 
 #: Time to come up, seconds. After a crash Postgres first replays up to max_wal_size of its
 #: log; it is never killed for being slow at that.
@@ -110,9 +116,11 @@ class Server:
     def pid(self) -> int | None:
         """The server's process, or None where there is none."""
         found = self._folder.postmaster()
-        for pid in (found.pid if found else None, self._launched):
-            if pid is not None and self._folder.serves(pid):
-                return pid
+        if found is not None and self._folder.serves(found.pid):
+            return found.pid
+        new = self._launched
+        if new is not None and (self._folder.serves(new) or is_between_programs(new)):
+            return new
         return None
 
     async def bring_up(self) -> None:

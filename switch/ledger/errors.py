@@ -19,5 +19,9 @@ class OutcomeUnknown(LedgerUnavailable):
     """The request went to the database, and no answer came in time: it may yet commit."""
 
 
+class VerdictMissing(LedgerUnavailable):
+    """The HSM gave no verdict, and the decision needs one."""
+
+
 class CallRefused(Exception):
     """The database refused a call and rolled it back. Names the error, never a value."""

@@ -36,6 +36,15 @@ ABANDON_SECONDS = 15.0
 Run = Callable[
     [asyncpg.Connection, Sequence[tuple[int, Call]]], Awaitable[Sequence[Answer | Exception]]
 ]
+#: What an attempt to connect raises while the server is away, starting or recovering.
+NOT_CONNECTED = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+)
+
 OnEvent = Callable[..., None]
 
 
@@ -138,7 +147,7 @@ class PostgresLane(Generic[Call, Answer]):
             while self._connection is None:
                 try:
                     await self._connect()
-                except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+                except NOT_CONNECTED:
                     await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
                     pause = min(pause * 2, BACKOFF_MOST)
             self._on_event("database_up")

@@ -25,6 +25,8 @@ from switch.rules.program import Program
 
 #: Months whose partitions are made ahead of time: a sweep that fails for weeks costs nothing.
 PARTITION_MONTHS_AHEAD = 3
+#: How often they are looked after, in seconds.
+PARTITIONS_SECONDS = 3600.0
 #: How often holds that are past their time are looked for, in seconds.
 SWEEP_SECONDS = 5.0
 #: Holds that one sweep releases at most: it holds their accounts' locks meanwhile.
@@ -78,11 +80,6 @@ class Ledger:
     def waiting(self) -> int:
         """How many decisions wait for a connection."""
         return self._decisions.waiting
-
-    @property
-    def last_batch(self) -> int:
-        """How many decisions the last transaction took."""
-        return self._decisions.last_batch
 
     async def open(self) -> None:
         """Connect, and take back what an earlier process left."""
@@ -150,10 +147,13 @@ class Ledger:
 
     async def _sweep(self) -> None:
         """Release holds past their time, for ever; a sweep that fails is made up by the next."""
+        partitions_at = time.monotonic() + PARTITIONS_SECONDS
         while True:
             await asyncio.sleep(SWEEP_SECONDS)
             try:
-                await self._chore("make_partitions", PARTITION_MONTHS_AHEAD)
+                if time.monotonic() > partitions_at:
+                    await self._chore("make_partitions", PARTITION_MONTHS_AHEAD)
+                    partitions_at = time.monotonic() + PARTITIONS_SECONDS
                 released = SWEEP_MOST
                 while released >= SWEEP_MOST:
                     released = (await self._chore("expire_holds", SWEEP_MOST))[0][0]
@@ -185,7 +185,7 @@ async def _authorize(
     parameters = columns([call for _, call in calls], AuthorizationCall)
     rows = await connection.fetch(QUERIES["authorize"], rounds, *parameters)
     found = {row["ordinal"]: row for row in rows}
-    return [decision(found.get(ordinal)) for ordinal in range(1, len(calls) + 1)]
+    return [decision(found.get(ordinal), len(calls)) for ordinal in range(1, len(calls) + 1)]
 
 
 async def _find_cards(

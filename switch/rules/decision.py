@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from switch.rules.reason import Reason
 
@@ -15,6 +15,7 @@ class Approved:
     available_minor: int  #: after this decision, in minor units of the account's currency
     issuer_authentication: str | None  #: tag 91 as recorded with the approval, hex
     is_repeat: bool
+    batch: int = field(default=1, compare=False)  #: requests that shared the transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,7 @@ class Declined:
 
     reason: Reason
     is_repeat: bool
+    batch: int = field(default=1, compare=False)
 
 
 Decision = Approved | Declined

@@ -40,7 +40,7 @@ CHANNELS: Mapping[str, str] = {
     "07": "contactless",
     "81": "ecommerce",
     "90": "stripe",
-    "91": "contactless_stripe",
+    "91": "stripe",  # contactless with stripe data: verified as a stripe is
     "95": "chip",
 }
 _ECOMMERCE_CONDITION = "59"  # DE25: electronic commerce
