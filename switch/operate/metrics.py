@@ -9,7 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    disable_created_metrics,
+    generate_latest,
+)
 
 from switch.flows.exchange import Exchange
 
@@ -24,6 +31,7 @@ class Metrics:
     """The counters of one process."""
 
     def __init__(self) -> None:
+        disable_created_metrics()  # a series more for each, that nobody reads
         self._registry = CollectorRegistry()
         self._answers = Counter(
             "switch_messages",
