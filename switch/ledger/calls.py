@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 import asyncpg
@@ -69,8 +70,12 @@ class RefusedCall:
 
 def columns(calls: Sequence[Any], kind: type) -> list[list[Any]]:
     """One list a parameter, as the set-based functions take them."""
-    names = [one.name for one in fields(kind)]
-    return [[getattr(call, name) for call in calls] for name in names]
+    return [[getattr(call, name) for call in calls] for name in _parameters(kind)]
+
+
+@cache
+def _parameters(kind: type) -> tuple[str, ...]:
+    return tuple(one.name for one in fields(kind))
 
 
 def decision(row: asyncpg.Record | None, batch: int) -> Decision | Exception:

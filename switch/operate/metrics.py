@@ -31,7 +31,7 @@ class Metrics:
     """The counters of one process."""
 
     def __init__(self) -> None:
-        disable_created_metrics()  # a series more for each, that nobody reads
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # a series more for each, that nobody reads
         self._registry = CollectorRegistry()
         self._answers = Counter(
             "switch_messages",
