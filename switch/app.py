@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
 
 import asyncpg
@@ -23,7 +23,7 @@ from switch.flows.router import Router
 from switch.ledger.embedded import EmbeddedPostgres
 from switch.ledger.embedded_files import EmbeddedError
 from switch.ledger.ledger import PARTITION_MONTHS_AHEAD, Ledger
-from switch.ledger.migrate import MigrationError, migrate
+from switch.ledger.migrate import MigrationError, migrate, pending
 from switch.ledger.queries import QUERIES
 from switch.ledger.unwind import Journal, JournalError
 from switch.links.link import Link, LinkError
@@ -94,7 +94,7 @@ async def _start(
     keys, specs = read_keys(settings), read_specs(settings)
     vault = vault_of(settings, keys)
     _warn_of_keys(settings, operator)
-    url = await stack.enter_async_context(database(settings, operator))
+    url = await stack.enter_async_context(database(settings, operator, prepare=make_ready))
     await load_demo_when_empty(settings, url, vault)
 
     ledger = Ledger(
@@ -178,12 +178,20 @@ def read_specs(settings: Settings) -> dict[str, Spec]:
 
 
 @contextlib.asynccontextmanager
-async def database(settings: Settings, operator: Operator | None = None) -> AsyncIterator[str]:
-    """A database with its schema: the embedded one, started, watched and stopped, or a real one."""
+async def database(
+    settings: Settings,
+    operator: Operator | None = None,
+    *,
+    prepare: Callable[[str], Awaitable[None]],
+) -> AsyncIterator[str]:
+    """The ledger's database once `prepare` is done with it: the embedded one, or a real one.
+
+    The embedded one is started, watched where there is an operator to tell, and stopped.
+    """
     if not settings.database.is_embedded:
         url = settings.database.url.get_secret_value()
         try:
-            await _prepare(url)
+            await prepare(url)
         except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             reason = getattr(error, "strerror", None) or type(error).__name__
             where = settings.database.url_public
@@ -191,7 +199,7 @@ async def database(settings: Settings, operator: Operator | None = None) -> Asyn
         yield url
         return
     async with EmbeddedPostgres(settings.database.data_dir) as server:
-        await _prepare(server.url)
+        await prepare(server.url)
         watching = asyncio.create_task(server.watch(operator.event)) if operator else None
         try:
             yield server.url
@@ -201,11 +209,12 @@ async def database(settings: Settings, operator: Operator | None = None) -> Asyn
                 await asyncio.gather(watching, return_exceptions=True)
 
 
-async def _prepare(url: str) -> None:
-    """Bring the schema up to date, and this month's partitions with it."""
-    await migrate(url)
+async def make_ready(url: str) -> None:
+    """Bring the schema up to date where it is behind, and this month's partitions with it."""
     connection = await asyncpg.connect(url)
     try:
+        if await pending(connection):
+            await migrate(url)
         await connection.execute(QUERIES["make_partitions"], PARTITION_MONTHS_AHEAD)
     finally:
         await connection.close()

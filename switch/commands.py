@@ -81,11 +81,13 @@ def migrate(config: Path | None) -> None:
     Example: SWITCH_DATABASE__URL=postgresql://switch@db/switch switch migrate
     """
 
+    async def apply(url: str) -> None:
+        for name in await migrate_database(url):
+            click.echo(f"applied {name}")
+
     async def work() -> None:
-        async with app.database(_settings(config)) as url:
-            for name in await migrate_database(url):
-                click.echo(f"applied {name}")
-        click.echo("the database is up to date")
+        async with app.database(_settings(config), prepare=apply):
+            click.echo("the database is up to date")
 
     _run(work())
 
@@ -105,7 +107,7 @@ def reset(config: Path | None) -> None:
     settings = _settings(config)
 
     async def work() -> int:
-        async with app.database(settings) as url:
+        async with app.database(settings, prepare=app.make_ready) as url:
             connection = await asyncpg.connect(url)
             try:
                 return await loader.reset(
@@ -132,7 +134,7 @@ def cards(count: int, config: Path | None) -> None:
 
     async def work(progress: Any) -> int:
         keys = app.read_keys(settings)
-        async with app.database(settings) as url:
+        async with app.database(settings, prepare=app.make_ready) as url:
             connection = await asyncpg.connect(url)
             try:
                 return await loader.add_load_cards(

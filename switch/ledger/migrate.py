@@ -106,12 +106,14 @@ async def migrate(
     Postgres itself or to a pooler in session mode. Raises `MigrationError` where
     a script fails, where an applied migration's text was changed, where numbers
     are missing or given twice, and where the database is newer than we are.
+    Where nothing is missing, the right to read the two tables of the books is enough.
     """
     ours = read_migrations(migrations)
     theirs = read_functions(functions)
     async with connected(url) as connection:
         await take_turn(connection)
-        await connection.execute(BOOKS)
+        if not await connection.fetchval(HAS_BOOKS):
+            await connection.execute(BOOKS)
         await refuse_other_history(connection, ours)
         plan = await make_plan(connection, ours, theirs)
         await connection.execute(f"SET lock_timeout = '{TABLE_LIMIT}'")
@@ -241,10 +243,14 @@ async def connected(url: str) -> AsyncIterator[asyncpg.Connection[asyncpg.Record
     try:
         connection = await asyncpg.connect(url)
     except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        raise MigrationError(f"no connection to the database: {error}") from None
+        # Of another kind of error the text may have the URL, password and all.
+        reason = getattr(error, "strerror", None) or type(error).__name__
+        raise MigrationError(f"no connection to the database: {reason}") from None
     try:
         yield connection
     except (OSError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError):
         raise MigrationError("the connection to the database was lost: run it again") from None
+    except asyncpg.PostgresError as error:
+        raise MigrationError(f"the books of the migrations: {described(error)}") from None
     finally:
         await connection.close()

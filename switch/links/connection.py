@@ -30,6 +30,8 @@ class Connection(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._is_stuck = False
+        self._has_said_all = False
+        self._in_flight = 0
         self._giving_up: asyncio.TimerHandle | None = None
         self._idle: asyncio.TimerHandle | None = None
         self.peer = ""
@@ -62,6 +64,11 @@ class Connection(asyncio.Protocol):
             )
             self.close()
 
+    def eof_received(self) -> bool:
+        """The peer sends nothing more. True keeps the connection open: it waits for answers."""
+        self._has_said_all = True
+        return self._in_flight > 0
+
     def pause_writing(self) -> None:
         """The peer does not read what we write."""
         self._is_stuck = True
@@ -86,6 +93,16 @@ class Connection(asyncio.Protocol):
         self._link.left(self)
 
     # What the link asks.
+
+    def begin(self) -> None:
+        """A message of this connection is being decided."""
+        self._in_flight += 1
+
+    def end(self) -> None:
+        """One is done with. A peer that has said all is closed after its last."""
+        self._in_flight -= 1
+        if self._has_said_all and not self._in_flight:
+            self.close()
 
     def write(self, exchange: Exchange, deadline: Deadline) -> str:
         """Write an answer if there is still time; say what became of it."""

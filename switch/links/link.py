@@ -68,7 +68,9 @@ class Link:
             raise LinkError(
                 f"link {self.settings.name!r}: cannot listen on {address}: {reason}"
             ) from None
-        self.event("link_listening", host=address.host, port=address.port)
+        # The port that it became: settings may say 0, any free one.
+        port = self._server.sockets[0].getsockname()[1]
+        self.event("link_listening", host=address.host, port=port)
 
     async def drain(self, *, within: float) -> None:
         """Accept and read nothing more, answer what is in flight, close."""
@@ -117,6 +119,7 @@ class Link:
             self._on_exchange(exchange)
             return
         self.in_flight += 1
+        connection.begin()
         task = self._loop.create_task(self._serve(connection, payload, deadline))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -130,6 +133,7 @@ class Link:
                     await self._untold(exchange)
         finally:
             self.in_flight -= 1
+            connection.end()
         self._on_exchange(exchange)
 
     async def _untold(self, exchange: Exchange) -> None:

@@ -101,15 +101,16 @@ class User:
 
 def query(url: str, statement: str) -> Any:
     """Run a statement over a connection of its own; the first value of the first row."""
+    return asyncio.run(fetch(url, statement))
 
-    async def work() -> Any:
-        connection = await asyncpg.connect(url)
-        try:
-            return await connection.fetchval(statement)
-        finally:
-            await connection.close()
 
-    return asyncio.run(work())
+async def fetch(url: str, statement: str) -> Any:
+    """The same for a test that has a loop."""
+    connection = await asyncpg.connect(url)
+    try:
+        return await connection.fetchval(statement)
+    finally:
+        await connection.close()
 
 
 def server_pid(folder: Path) -> int:

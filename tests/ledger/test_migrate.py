@@ -239,6 +239,22 @@ async def test_table_in_use(
     assert ["0003_more"] == await source.migrate(raw_database)
 
 
+async def test_a_role_that_may_only_read(
+    source: Source, raw_database: str, connection: Connection
+) -> None:
+    """A role without the right to migrate gets one line, and where nothing is missing, nothing."""
+    reader = raw_database.replace("user=switch", "user=reader")
+    await connection.execute("CREATE ROLE reader LOGIN")
+    try:
+        with pytest.raises(MigrationError, match="permission denied for schema public"):
+            await source.migrate(reader)
+        await source.migrate(raw_database)
+        await connection.execute("GRANT SELECT ON schema_migrations, schema_functions TO reader")
+        assert [] == await source.migrate(reader)
+    finally:
+        await connection.execute("DROP OWNED BY reader; DROP ROLE reader")
+
+
 async def test_no_database(source: Source, tmp_path: Path) -> None:
     """Without a database there is one clear line."""
     with pytest.raises(MigrationError, match=r"^no connection to the database: "):

@@ -1,7 +1,9 @@
 -- make_partitions_v1: see that this month and the next ones have their partitions.
 -- Gives the names of those it made. Two processes at once do not collide.
 CREATE OR REPLACE FUNCTION make_partitions_v1(p_months_ahead int)
-RETURNS SETOF text LANGUAGE plpgsql VOLATILE AS $$
+RETURNS SETOF text LANGUAGE plpgsql VOLATILE
+-- The role that serves need not own the tables: it makes partitions as their owner.
+SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE
     v_table text;
     v_month date;

@@ -1,0 +1,221 @@
+"""
+The load: so many messages in flight, or so many a second, over a few connections.
+
+Plain sockets and select(2), because its timeout counts microseconds where an event
+loop's counts milliseconds: at 100 messages a second that would be all one measures.
+Runs in a thread; `stop()` from another one ends it.
+"""
+
+from __future__ import annotations
+
+import gc
+import random
+import select
+import socket
+import time
+from array import array
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from benchmarks.traffic import DIALECT, STANS, Traffic, moment_now
+from switch.wire.message import decode
+
+CONNECTIONS = 4
+
+#: How long answers are waited for after the last message, in seconds: longer than any deadline.
+LINGER_SECONDS = 2.0
+
+#: Bytes taken from a socket at once.
+_READ = 1 << 16
+
+#: Where DE11 and DE37 ‖ DE38 ‖ DE39 stand in an answer's payload: MTI 4, bitmap 16, DE3 6,
+#: DE4 12, DE7 10; DE32 and DE33 of eight bytes each after DE11.
+_STAN = slice(48, 54)
+_RRN = slice(70, 82)
+_CODE = slice(88, 90)
+#: The bitmap of an approval with DE3 4 7 11 32 33 37 38 39 41 42 49.
+_APPROVED_HEAD = b"0110322000018EC08000"
+
+
+@dataclass(slots=True)
+class Result:
+    """What came of one load."""
+
+    seconds: float = 0.0  #: from the first message to the end of the load
+    sent: int = 0
+    answered: int = 0  #: within those seconds
+    approved: array[int] = field(default_factory=lambda: array("q"))  #: the numbers answered 00
+    latencies: array[float] = field(default_factory=lambda: array("d"))  #: seconds, of 00s
+    codes: Counter[str] = field(default_factory=Counter)  #: every answer by its DE39
+    cpu_seconds: float = 0.0  #: that the generator itself took
+
+    @property
+    def approved_per_s(self) -> float:
+        """Approvals in the load's seconds; what came after its end is not counted."""
+        return self.answered / self.seconds
+
+    @property
+    def unanswered(self) -> int:
+        """Messages that got no answer at all."""
+        return self.sent - self.codes.total()
+
+    def quantile_ms(self, quantile: float) -> float:
+        """A quantile of the latencies, in milliseconds."""
+        return quantile_ms(self.latencies, quantile)
+
+
+def quantile_ms(seconds: array[float], quantile: float) -> float:
+    """The least latency that this share of them does not exceed."""
+    ordered = sorted(seconds)
+    if not ordered:
+        return float("nan")
+    place = min(len(ordered) - 1, int(quantile * len(ordered)))
+    return round(ordered[place] * 1000, 3)
+
+
+class Generator:
+    """Connections to one link, and the numbers of the messages sent over them."""
+
+    def __init__(self, address: tuple[str, int], traffic: Traffic) -> None:
+        self._traffic = traffic
+        self._number = 0
+        self._started = array("d", bytes(8 * STANS))  # when a STAN was, or should have been, sent
+        self._numbers = array("q", bytes(8 * STANS))
+        self._random = random.Random(8583)
+        self._is_stopping = False
+        self._peers = [_Peer(address) for _ in range(CONNECTIONS)]
+
+    def stop(self) -> None:
+        """End the load that runs, and every later one at once."""
+        self._is_stopping = True
+
+    def close(self) -> None:
+        """Close the connections."""
+        for peer in self._peers:
+            peer.socket.close()
+
+    def closed_loop(self, *, in_flight: int, seconds: float) -> Result:
+        """As many as can be answered with so many in flight: each answer sends the next one."""
+        result = Result()
+        with _undisturbed(result):
+            began = time.perf_counter()
+            ends = began + seconds
+            for place in range(in_flight):
+                self._send(self._peers[place % CONNECTIONS], 1, result)
+            while (now := time.perf_counter()) < ends and not self._is_stopping:
+                for peer in self._readable(ends - now):
+                    if count := self._receive(peer, result):
+                        self._send(peer, count, result)
+            result.seconds = time.perf_counter() - began
+            result.answered = len(result.approved)
+            self._linger(result)
+        return result
+
+    def open_loop(self, *, per_second: float, seconds: float) -> Result:
+        """Arrivals at a mean rate, as a Poisson process has them, whatever the answers do.
+
+        A latency counts from the moment at which its message was due: a generator or a
+        switch that falls behind cannot hide it.
+        """
+        result = Result()
+        with _undisturbed(result):
+            began = due = time.perf_counter()
+            ends = began + seconds
+            while due < ends and not self._is_stopping:
+                while due <= time.perf_counter():
+                    self._send(self._peers[self._number % CONNECTIONS], 1, result, due)
+                    due += self._random.expovariate(per_second)
+                for peer in self._readable(due - time.perf_counter()):
+                    self._receive(peer, result)
+            result.seconds = time.perf_counter() - began
+            result.answered = len(result.approved)
+            self._linger(result)
+        return result
+
+    def _linger(self, result: Result) -> None:
+        """Take the answers that are still on their way."""
+        until = time.perf_counter() + LINGER_SECONDS
+        while result.unanswered and time.perf_counter() < until and not self._is_stopping:
+            for peer in self._readable(0.1):
+                self._receive(peer, result)
+
+    def _readable(self, seconds: float) -> Iterator[_Peer]:
+        ready, _, _ = select.select(self._peers, (), (), max(0.0, seconds))
+        yield from ready
+
+    def _send(self, peer: _Peer, count: int, result: Result, due: float | None = None) -> None:
+        """Send so many messages of cards chosen by chance, in one write."""
+        moment, cards, traffic = moment_now(), self._traffic.cards, self._traffic
+        chance = self._random.random
+        first = self._number
+        self._number += count
+        data = b"".join(
+            [
+                traffic.message(int(chance() * cards), number, moment)
+                for number in range(first, first + count)
+            ]
+        )
+        started = time.perf_counter() if due is None else due
+        for number in range(first, first + count):
+            self._started[number % STANS] = started
+            self._numbers[number % STANS] = number
+        peer.socket.sendall(data)
+        result.sent += count
+
+    def _receive(self, peer: _Peer, result: Result) -> int:
+        """Take what came on one connection; how many answers."""
+        answers = peer.read()
+        now = time.perf_counter()
+        for payload in answers:
+            if payload.startswith(_APPROVED_HEAD) and payload[_CODE] == b"00":
+                stan = int(payload[_STAN])
+                result.codes["00"] += 1
+                result.approved.append(int(payload[_RRN]))
+                result.latencies.append(now - self._started[stan])
+            else:
+                result.codes[decode(payload, DIALECT).fields[39]] += 1
+        return len(answers)
+
+
+class _Peer:
+    """One connection to the link."""
+
+    def __init__(self, address: tuple[str, int]) -> None:
+        self.socket = socket.create_connection(address)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._rest = b""
+
+    def fileno(self) -> int:
+        """For select."""
+        return self.socket.fileno()
+
+    def read(self) -> list[bytes]:
+        """The payloads that have come whole. Raises `ConnectionError` where the link is gone."""
+        data = self.socket.recv(_READ)
+        if not data:
+            raise ConnectionError("the switch closed the connection")
+        data = self._rest + data
+        payloads, at = [], 0
+        while (start := at + 2) <= len(data):
+            end = start + (data[at] << 8 | data[at + 1])
+            if end > len(data):
+                break
+            payloads.append(data[start:end])
+            at = end
+        self._rest = data[at:]
+        return payloads
+
+
+@contextmanager
+def _undisturbed(result: Result) -> Iterator[None]:
+    """Without garbage collection, whose pauses would be measured as the switch's."""
+    gc.collect()
+    gc.disable()
+    before = time.thread_time()
+    try:
+        yield
+    finally:
+        result.cpu_seconds = time.thread_time() - before
+        gc.enable()

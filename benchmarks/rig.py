@@ -1,0 +1,164 @@
+"""
+What the bench starts, in a temporary folder, and stops again: Postgres and the switch.
+
+The database is the embedded one with the settings that `switch run` gives it; the
+bench is one of its users, so that it outlives the commands that the bench runs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import sys
+from asyncio.subprocess import Process
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from switch.ledger.embedded import EmbeddedPostgres
+
+#: How long the switch may take to listen and to stop, in seconds.
+START_SECONDS, STOP_SECONDS = 60.0, 20.0
+_POLL_SECONDS = 0.05
+
+HOST = "127.0.0.1"
+
+#: All is as it is by default, but for what must not meet another switch on this machine.
+_SETTINGS = """\
+[database]
+data_dir = "postgres"
+
+[admin]
+listen = ""
+
+[unwind]
+journal = "unwinds.journal"
+
+[[links]]
+name = "bench"
+listen = "{host}:{port}"
+in_flight_max = {in_flight_max}
+"""
+
+
+class BenchError(Exception):
+    """The bench cannot go on: one line that says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rig:
+    """A database with cards and a switch that serves them."""
+
+    database: EmbeddedPostgres
+    address: tuple[str, int]
+    switch_pid: int
+    log: Path  #: the standard output of the switch
+
+    def switch_cpu_seconds(self) -> float:
+        """Processor time that the switch has taken so far, on Linux; else 0."""
+        stat = Path(f"/proc/{self.switch_pid}/stat")
+        if not stat.exists():
+            return 0.0
+        user, system = stat.read_text().rpartition(")")[2].split()[11:13]
+        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+
+@contextlib.asynccontextmanager
+async def rig(folder: Path, *, cards: int, in_flight_max: int) -> AsyncIterator[Rig]:
+    """Make the database, load the cards, start the switch; stop all of it at the end."""
+    port = free_port()
+    config = folder / "switch.toml"
+    config.write_text(_SETTINGS.format(host=HOST, port=port, in_flight_max=in_flight_max))
+    async with EmbeddedPostgres(folder / "postgres") as database:
+        await _command(config, "demo", "reset")
+        await _command(config, "demo", "cards", "--count", str(cards))
+        log = folder / "switch.log"
+        async with _switch(config, log) as process:
+            await _listening(port, process, log)
+            yield Rig(database, (HOST, port), process.pid, log)
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+async def run(*command: str | Path, environment: dict[str, str] | None = None) -> str:
+    """Run a program to its end; what it printed. Raises `BenchError` where it failed.
+
+    Cancelled, it stops the program first.
+    """
+    process = await asyncio.create_subprocess_exec(
+        *command,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env={**os.environ, **(environment or {})},
+        start_new_session=True,
+    )
+    try:
+        output, errors = await process.communicate()
+    except asyncio.CancelledError:
+        await _stop(process)
+        raise
+    if process.returncode != 0:
+        last = errors.decode(errors="replace").strip().splitlines()[-1:]
+        raise BenchError(f"{Path(command[0]).name}: {''.join(last) or process.returncode}")
+    return output.decode()
+
+
+def _switch_command(config: Path, *words: str) -> list[str]:
+    return [sys.executable, "-m", "switch", *words, "--config", str(config)]
+
+
+async def _command(config: Path, *words: str) -> None:
+    await run(*_switch_command(config, *words))
+
+
+@contextlib.asynccontextmanager
+async def _switch(config: Path, log: Path) -> AsyncIterator[Process]:
+    with log.open("wb") as output:
+        process = await asyncio.create_subprocess_exec(
+            *_switch_command(config, "run"),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=output,
+            stderr=asyncio.subprocess.STDOUT,
+            start_new_session=True,  # Ctrl-C is the bench's: it stops the switch in its turn
+        )
+    try:
+        yield process
+    finally:
+        await _stop(process)
+
+
+async def _stop(process: Process) -> None:
+    """Ask a process of ours to end, and see that it does."""
+    if process.returncode is None:
+        process.send_signal(signal.SIGTERM)
+        try:
+            await asyncio.wait_for(process.wait(), STOP_SECONDS)
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+
+
+async def _listening(port: int, process: Process, log: Path) -> None:
+    """Return when the switch takes connections."""
+    loop = asyncio.get_running_loop()
+    give_up = loop.time() + START_SECONDS
+    while loop.time() < give_up and process.returncode is None:
+        try:
+            _, writer = await asyncio.open_connection(HOST, port)
+        except OSError:
+            await asyncio.sleep(_POLL_SECONDS)
+        else:
+            writer.close()
+            return
+    said = log.read_text(errors="replace").strip().splitlines()[-1:]
+    raise BenchError(f"the switch does not start: {''.join(said)}")

@@ -1,0 +1,185 @@
+-- The yardstick: one authorization a call, with the questions of authorize_v1 and find_cards_v1
+-- in their order and the same rows written, as plain single-row statements.
+--
+-- One statement takes the account's lock and finds card and program on the way; a later one,
+-- whose snapshot is taken under the lock, asks for what may have changed meanwhile.
+CREATE OR REPLACE FUNCTION bench_authorize_one(
+    p_pan_token              bytea,
+    p_message_key            bytea,
+    p_decide_by              timestamptz,
+    p_refusal_before_pin     text,
+    p_refusal_after_pin      text,
+    p_kind                   text,
+    p_channel                text,
+    p_amount_minor           bigint,
+    p_cash_minor             bigint,
+    p_transaction_minor      bigint,
+    p_transaction_currency   text,
+    p_processing_code        text,
+    p_mti                    text,
+    p_stan                   text,
+    p_transmission_datetime  text,
+    p_rrn                    text,
+    p_acquirer               text,
+    p_terminal               text,
+    p_merchant               text,
+    p_merchant_name          text,
+    p_mcc                    text,
+    p_country                text,
+    p_entry_mode             text,
+    p_link                   text,
+    p_authorization_code     text,
+    OUT outcome              text,
+    OUT reason               text,
+    OUT authorization_code   text,
+    OUT available_minor      bigint)
+LANGUAGE plpgsql VOLATILE AS $$
+#variable_conflict use_column
+DECLARE
+    v_account_id        bigint;
+    v_card_id           bigint;
+    v_account_status    text;
+    v_now               timestamptz;
+    v_card              record;
+    v_original          record;
+    v_over_amount       boolean;
+    v_over_count        boolean;
+    v_is_debit          boolean := p_kind IN ('purchase', 'cash', 'cashback') AND p_amount_minor > 0;
+    v_authorization_id  bigint;
+BEGIN
+    SELECT t.account_id, t.card_id, a.status, a.posted_minor + a.credit_limit_minor - a.held_minor
+      INTO v_account_id, v_card_id, v_account_status, available_minor
+      FROM pan_tokens AS t JOIN accounts AS a ON a.account_id = t.account_id
+     WHERE t.pan_token = p_pan_token
+       FOR NO KEY UPDATE OF a;
+    v_now := clock_timestamp();
+    IF v_account_id IS NULL THEN
+        outcome := 'decided'; reason := 'no_card_record';
+        RETURN;
+    END IF;
+    IF p_decide_by < v_now THEN
+        outcome := 'late';
+        RETURN;
+    END IF;
+
+    SELECT c.status, c.channels_blocked, c.mcc_blocked, c.countries_allowed,
+           p.hold_days, p.time_zone, p.week_starts,
+           k.authorization_id, k.received_at, e.message_key IS NOT NULL AS was_reversed_early,
+           EXISTS (SELECT FROM limits AS l
+                    WHERE l.account_id = c.account_id AND l.card_id = c.card_id) AS has_limits
+      INTO v_card
+      FROM cards AS c
+      JOIN programs AS p ON p.program_id = c.program_id
+      LEFT JOIN message_keys    AS k
+             ON k.account_id = c.account_id AND k.message_key = p_message_key
+      LEFT JOIN reversals_early AS e
+             ON e.account_id = c.account_id AND e.message_key = p_message_key
+     WHERE c.account_id = v_account_id AND c.card_id = v_card_id;
+
+    -- A repeat gets the answer its original got.
+    IF v_card.authorization_id IS NOT NULL THEN
+        SELECT * INTO v_original FROM authorizations AS o
+         WHERE o.account_id = v_account_id AND o.authorization_id = v_card.authorization_id
+           AND o.received_at = v_card.received_at;
+        outcome := 'repeated';
+        reason := CASE WHEN v_original.transaction_minor <> p_transaction_minor
+                         OR v_original.transaction_currency <> p_transaction_currency
+                         OR v_original.processing_code <> p_processing_code THEN 'duplicate_conflict'
+                       WHEN v_original.unwound_at IS NOT NULL THEN 'reversed'
+                       ELSE v_original.reason END;
+        authorization_code := v_original.authorization_code;
+        available_minor := v_original.available_minor;
+        RETURN;
+    END IF;
+
+    IF v_card.has_limits AND v_is_debit THEN
+        SELECT bool_or(l.amount_minor < used.amount_minor + use.amount_minor),
+               bool_or(l.count < used.count + 1)
+          INTO v_over_amount, v_over_count
+          FROM limits AS l
+         CROSS JOIN LATERAL (
+                SELECT limit_use_v1(l.scope, p_kind, p_channel, p_amount_minor, p_cash_minor)
+               ) AS use(amount_minor)
+         CROSS JOIN LATERAL (
+                SELECT coalesce(sum(u.amount_minor), 0), coalesce(sum(u.count), 0)
+                  FROM limit_usage AS u
+                 WHERE u.account_id = l.account_id AND u.card_id = l.card_id
+                   AND u.scope = l.scope AND u.period = l.period
+                   AND u.period_start = period_start_v1(
+                           l.period, v_now, v_card.time_zone, v_card.week_starts)
+                   AND l.period <> 'transaction') AS used(amount_minor, count)
+         WHERE l.account_id = v_account_id AND l.card_id = v_card_id
+           AND use.amount_minor IS NOT NULL;
+    END IF;
+
+    outcome := 'decided';
+    reason := CASE
+        WHEN v_card.was_reversed_early THEN 'reversed_before_original'
+        WHEN p_refusal_before_pin IS NOT NULL THEN p_refusal_before_pin
+        WHEN v_card.status <> 'active' THEN v_card.status
+        WHEN v_account_status <> 'open' THEN 'account_closed'
+        WHEN p_refusal_after_pin IS NOT NULL THEN p_refusal_after_pin
+        WHEN p_channel = ANY (v_card.channels_blocked)
+          OR (p_cash_minor > 0 AND 'cash' = ANY (v_card.channels_blocked))
+          OR p_mcc = ANY (v_card.mcc_blocked)
+          OR NOT coalesce(p_country = ANY (v_card.countries_allowed),
+                          v_card.countries_allowed IS NULL) THEN 'not_permitted'
+        WHEN v_over_amount THEN 'limit_amount'
+        WHEN v_over_count THEN 'limit_count'
+        WHEN v_is_debit AND p_amount_minor > available_minor THEN 'insufficient_funds'
+    END;
+    v_authorization_id := nextval('authorization_ids');
+    IF reason IS NULL THEN
+        authorization_code := p_authorization_code;
+        available_minor := available_minor - CASE WHEN v_is_debit THEN p_amount_minor ELSE 0 END;
+    END IF;
+
+    INSERT INTO authorizations (
+        account_id, authorization_id, received_at, card_id, link, mti, message_key,
+        stan, transmission_datetime, rrn, acquirer, terminal, merchant, merchant_name,
+        mcc, country, entry_mode, processing_code, kind, channel,
+        transaction_minor, transaction_currency, amount_minor, cash_minor,
+        reason, authorization_code, available_minor)
+    VALUES (
+        v_account_id, v_authorization_id, v_now, v_card_id, p_link, p_mti, p_message_key,
+        p_stan, p_transmission_datetime, p_rrn, p_acquirer, p_terminal, p_merchant,
+        p_merchant_name, p_mcc, p_country, p_entry_mode, p_processing_code, p_kind, p_channel,
+        p_transaction_minor, p_transaction_currency, p_amount_minor, p_cash_minor,
+        reason, authorization_code, available_minor);
+    INSERT INTO message_keys (account_id, message_key, authorization_id, received_at)
+    VALUES (v_account_id, p_message_key, v_authorization_id, v_now);
+    IF reason IS NOT NULL OR NOT v_is_debit THEN
+        RETURN;
+    END IF;
+
+    INSERT INTO holds (account_id, authorization_id, received_at, amount_minor, state, expires_at)
+    VALUES (v_account_id, v_authorization_id, v_now, p_amount_minor, 'open',
+            v_now + make_interval(days => v_card.hold_days));
+    UPDATE accounts SET held_minor = held_minor + p_amount_minor WHERE account_id = v_account_id;
+    IF v_card.has_limits THEN
+        INSERT INTO limit_usage AS u (
+            account_id, card_id, scope, period, period_start, amount_minor, count)
+        SELECT l.account_id, l.card_id, l.scope, l.period,
+               period_start_v1(l.period, v_now, v_card.time_zone, v_card.week_starts),
+               use.amount_minor, 1
+          FROM limits AS l
+         CROSS JOIN LATERAL (
+                SELECT limit_use_v1(l.scope, p_kind, p_channel, p_amount_minor, p_cash_minor)
+               ) AS use(amount_minor)
+         WHERE l.account_id = v_account_id AND l.card_id = v_card_id
+           AND l.period <> 'transaction' AND use.amount_minor IS NOT NULL
+        ON CONFLICT (account_id, card_id, scope, period, period_start) DO UPDATE
+           SET amount_minor = u.amount_minor + excluded.amount_minor,
+               count = u.count + excluded.count;
+    END IF;
+END
+$$;
+
+-- pgbench knows integers only, so each load card gets a second token that SQL can make of its
+-- number: as long and as scattered as the real one.
+CREATE OR REPLACE FUNCTION bench_token(p_serial bigint) RETURNS bytea
+LANGUAGE sql IMMUTABLE PARALLEL SAFE AS 'SELECT sha256(int8send(p_serial))';
+
+INSERT INTO pan_tokens (pan_token, token_version, account_id, card_id)
+SELECT bench_token(account_id), 0, account_id, account_id FROM accounts WHERE reference LIKE 'load-%'
+ON CONFLICT DO NOTHING;

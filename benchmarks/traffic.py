@@ -1,0 +1,101 @@
+"""
+The messages of a load test: stripe purchases with a right CVV, made before the clock runs.
+
+A message is 24 fields in the iso87-ascii dialect, in a 2-byte frame. Encoding one
+costs the codec's whole way, so each card's message is encoded once; what must
+differ from one sending to the next (DE7, DE11, DE37) is put between its parts.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from keys.keyfile import load as load_keys
+from keys.keyfile import read_kbpk
+from keys.software.issuing import card_code
+from keys.software.key import Key
+from specs.spec import load as load_spec
+from switch.demo.program import LOAD_EXPIRY, LOAD_SERVICE_CODE, load_pan
+from switch.setting_values import packaged_key_file
+from switch.wire.message import Message, encode
+
+DIALECT = load_spec("iso87-ascii")
+
+#: What holds the place of DE7 ‖ DE11 and of DE37 until a message is sent.
+_DE7, _DE11, _DE37 = "1231235959", "999999", "999999999999"
+
+#: A sequence number's last six digits are the STAN: so many may be in flight at once.
+STANS = 1_000_000
+
+#: 1.00 to 10.00: a card's balance of 1,000,000.00 lasts for longer than any run.
+_AMOUNT_STEPS = 900
+_AMOUNT_LEAST = 100
+
+#: All but the card's own fields. DE63 stands for what schemes send along.
+_SHARED: Mapping[int, str] = {
+    3: "000000", 7: _DE7, 11: _DE11, 12: "120000", 13: "1231", 14: LOAD_EXPIRY, 15: "1231",
+    17: "1231", 18: "5411", 19: "276", 22: "901", 24: "001", 25: "00", 32: "476173",
+    33: "476173", 37: _DE37, 41: "TERM0001", 42: "MERCHANT0000001",
+    43: "ACME STORE               BERLIN       DE", 49: "978", 63: "REF 0000000001",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """One message a card, in three parts."""
+
+    heads: Sequence[bytes] = field(repr=False)  #: the frame's header up to DE7
+    middles: Sequence[bytes] = field(repr=False)  #: DE12 to DE35
+    tail: bytes = field(repr=False)  #: after DE37
+
+    @property
+    def cards(self) -> int:
+        """How many cards there are."""
+        return len(self.heads)
+
+    def message(self, card: int, number: int, moment: bytes) -> bytes:
+        """The frame of one sending; `number` makes it unlike every other one."""
+        return b"".join(
+            (
+                self.heads[card],
+                moment,
+                b"%06d" % (number % STANS),
+                self.middles[card],
+                b"%012d" % number,
+                self.tail,
+            )
+        )
+
+
+def moment_now() -> bytes:
+    """DE7 of this second: MMDDhhmmss in UTC."""
+    return time.strftime("%m%d%H%M%S", time.gmtime()).encode()
+
+
+def make_traffic(cards: int) -> Traffic:
+    """One message for each of the first so many load cards. About 60 µs a card."""
+    cvk = load_keys(packaged_key_file("keys.toml"), read_kbpk(packaged_key_file("kbpk.dev")))["cvk"]
+    heads, middles, tail = [], [], b""
+    variable = f"{_DE7}{_DE11}".encode()
+    for card in range(cards):
+        payload = encode(purchase(card, cvk), DIALECT)
+        head, _, rest = payload.partition(variable)
+        middle, _, tail = rest.partition(_DE37.encode())
+        heads.append(len(payload).to_bytes(2, "big") + head)
+        middles.append(middle)
+    return Traffic(heads, middles, tail)
+
+
+def purchase(card: int, cvk: Key) -> Message:
+    """A stripe purchase with the load card of that number, from 0."""
+    pan = load_pan(card)
+    cvv = card_code(cvk, pan=pan, expiry=LOAD_EXPIRY, service_code=LOAD_SERVICE_CODE)
+    own = {
+        2: pan,
+        4: f"{_AMOUNT_LEAST + card % _AMOUNT_STEPS:012d}",
+        # PVKI and PVV are zeros: without a PIN nobody reads them.
+        35: f"{pan}={LOAD_EXPIRY}{LOAD_SERVICE_CODE}00000{cvv}00",
+    }
+    return Message("0100", {**_SHARED, **own})
