@@ -11,7 +11,6 @@ import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TypeVar
 
 from specs.spec import Spec
 from specs.tlv import TlvError, decode_additional_data, decode_ber
@@ -49,7 +48,7 @@ _ADDITIONAL_AMOUNT = re.compile(r"[0-9]{2}(?P<type>[0-9]{2})[0-9]{3}[CD](?P<mino
 _ADDITIONAL_AMOUNT_LENGTH = 20
 _CVV2_TAG = "92"
 
-_Parsed = TypeVar("_Parsed")
+_TRACE = frozenset({7, 11})
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,13 +107,15 @@ class AuthorizationRequest:
         return self.kind in _DEBITS and self.transaction.minor > 0
 
     def message_key(self, pan_token: bytes) -> bytes:
-        """What two copies of this message share and no other message has: 16 bytes."""
+        """What two copies of this message share and no other message has: 16 bytes.
+
+        The first eight stand for what an original's data (DE90) tells of it: MTI, STAN
+        and transmission time; the last eight for the rest of the dialect's key.
+        """
         fields = self.message.fields
-        parts = (
-            mti.without_repeat(self.mti)[:3],
-            *(fields.get(de, "") for de in self.spec.message_key),
-        )
-        return hashlib.blake2b("\x1f".join(parts).encode() + pan_token, digest_size=16).digest()
+        trace = trace_key(self.mti, self.stan, self.transmission_datetime, pan_token)
+        rest = [fields.get(number, "") for number in self.spec.message_key if number not in _TRACE]
+        return trace + _digest(rest)
 
     @classmethod
     def parse(
@@ -181,6 +182,16 @@ class NetworkRequest:
     def parse(cls, message: Message, spec: Spec) -> NetworkRequest:
         """Read a network management request."""
         return cls(message, spec, message.fields[70])
+
+
+def trace_key(original: str, stan: str, transmission_datetime: str, pan_token: bytes) -> bytes:
+    """The first half of a message key, as its MTI, DE11 and DE7 give it: eight bytes."""
+    parts = [mti.without_repeat(original)[:3], stan, transmission_datetime]
+    return _digest(parts, pan_token)
+
+
+def _digest(parts: list[str], key: bytes = b"") -> bytes:
+    return hashlib.blake2b("\x1f".join(parts).encode(), key=key, digest_size=8).digest()
 
 
 def _channel(entry_mode: str | None, condition: str | None) -> str:
