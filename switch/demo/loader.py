@@ -40,6 +40,7 @@ async def reset(connection: asyncpg.Connection, vault: Vault) -> int:
             orjson.dumps(program["settings"]).decode(),
         )
         await _add(connection, vault, demo.accounts, demo.cards)
+    await connection.execute(QUERIES["analyze"])
     return len(demo.cards)
 
 
@@ -61,6 +62,7 @@ async def add_load_cards(
             await _add(connection, vault, accounts, cards)
             done += len(chunk)
             progress(done)
+    await connection.execute(QUERIES["analyze"])
     return first
 
 

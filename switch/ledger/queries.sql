@@ -71,6 +71,10 @@ WITH opened AS (
 INSERT INTO postings (account_id, posting_id, posted_at, contra, amount_minor)
 SELECT account_id, nextval('posting_ids'), clock_timestamp(), 'opening', amount_minor FROM opened;
 
+-- name: analyze
+-- Tell the planner how large the tables are that a load has just filled.
+ANALYZE programs, accounts, cards, pan_tokens, limits;
+
 -- name: load_cards_there
 -- How many of the demo's cards for load tests there are.
 SELECT count(*) FROM accounts WHERE reference LIKE 'load-%';

@@ -96,10 +96,16 @@ BEGIN
               JOIN accounts AS a ON a.account_id = r.account_id
               JOIN cards    AS c ON c.account_id = r.account_id AND c.card_id = r.card_id
               JOIN programs AS p ON p.program_id = c.program_id
-              LEFT JOIN message_keys    AS k
-                     ON k.account_id = r.account_id AND k.message_key = r.message_key
-              LEFT JOIN reversals_early AS e
-                     ON e.account_id = r.account_id AND e.message_key = r.message_key
+              -- LATERAL … LIMIT 1: a plan made while these tables were empty looks each row
+              -- up by its key all the same. A join's would read them whole as they grow.
+              LEFT JOIN LATERAL (
+                    SELECT m.authorization_id, m.received_at FROM message_keys AS m
+                     WHERE m.account_id = r.account_id AND m.message_key = r.message_key
+                     LIMIT 1) AS k ON true
+              LEFT JOIN LATERAL (
+                    SELECT x.message_key FROM reversals_early AS x
+                     WHERE x.account_id = r.account_id AND x.message_key = r.message_key
+                     LIMIT 1) AS e ON true
         ),
         -- A repeat gets the answer its original got, and moves no money.
         repeated AS (
@@ -112,11 +118,13 @@ BEGIN
                    END AS reason,
                    o.authorization_code, o.available_minor, o.issuer_authentication
               FROM located AS l
-              JOIN authorizations AS o
-                ON o.account_id = l.account_id
-               AND o.authorization_id = l.original_id
-               AND o.received_at = l.original_received_at
-             WHERE l.is_locked AND NOT l.is_late
+             CROSS JOIN LATERAL (
+                    SELECT * FROM authorizations AS z
+                     WHERE z.account_id = l.account_id
+                       AND z.authorization_id = l.original_id
+                       AND z.received_at = l.original_received_at
+                     LIMIT 1) AS o
+             WHERE l.is_locked AND NOT l.is_late AND l.original_id IS NOT NULL
         ),
         asked AS MATERIALIZED (
             SELECT l.*,
