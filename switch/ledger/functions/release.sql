@@ -50,7 +50,9 @@ $$;
 -- it later declines. Gives unwound, marked, or nothing.
 CREATE OR REPLACE FUNCTION unwind_v1(
     p_account_id bigint, p_message_key bytea, p_authorization_code text)
-RETURNS text LANGUAGE plpgsql VOLATILE AS $$
+RETURNS text LANGUAGE plpgsql VOLATILE
+-- An account that a stranger holds must not keep the others waiting: this one is tried again.
+SET lock_timeout = '1s' AS $$
 DECLARE
     v_key message_keys;
 BEGIN
