@@ -15,7 +15,7 @@ import socket
 import time
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -24,8 +24,9 @@ from switch.wire.message import decode
 
 CONNECTIONS = 4
 
-#: How long answers are waited for after the last message, in seconds: longer than any deadline.
-LINGER_SECONDS = 2.0
+#: How long an answer is waited for, in seconds: longer than the link's deadline, after which
+#: none comes. What has none by then is unanswered.
+PATIENCE_SECONDS = 1.0
 
 #: Bytes taken from a socket at once.
 _READ = 1 << 16
@@ -61,6 +62,11 @@ class Result:
         """Messages that got no answer at all."""
         return self.sent - self.codes.total()
 
+    @property
+    def others(self) -> dict[str, int]:
+        """How many answers were not 00, by their code."""
+        return {code: count for code, count in sorted(self.codes.items()) if code != "00"}
+
     def quantile_ms(self, quantile: float) -> float:
         """A quantile of the latencies, in milliseconds."""
         return quantile_ms(self.latencies, quantile)
@@ -81,8 +87,7 @@ class Generator:
     def __init__(self, address: tuple[str, int], traffic: Traffic) -> None:
         self._traffic = traffic
         self._number = 0
-        self._started = array("d", bytes(8 * STANS))  # when a STAN was, or should have been, sent
-        self._numbers = array("q", bytes(8 * STANS))
+        self._waiting: dict[int, float] = {}  # when a STAN was, or should have been, sent
         self._random = random.Random(8583)
         self._is_stopping = False
         self._peers = [_Peer(address) for _ in range(CONNECTIONS)]
@@ -105,9 +110,11 @@ class Generator:
             for place in range(in_flight):
                 self._send(self._peers[place % CONNECTIONS], 1, result)
             while (now := time.perf_counter()) < ends and not self._is_stopping:
-                for peer in self._readable(ends - now):
+                for peer in self._readable(min(ends - now, PATIENCE_SECONDS)):
                     if count := self._receive(peer, result):
                         self._send(peer, count, result)
+                if lost := self._give_up_on(now - PATIENCE_SECONDS):
+                    self._send(self._peers[0], lost, result)
             result.seconds = time.perf_counter() - began
             result.answered = len(result.approved)
             self._linger(result)
@@ -136,10 +143,21 @@ class Generator:
 
     def _linger(self, result: Result) -> None:
         """Take the answers that are still on their way."""
-        until = time.perf_counter() + LINGER_SECONDS
-        while result.unanswered and time.perf_counter() < until and not self._is_stopping:
-            for peer in self._readable(0.1):
+        while self._waiting and not self._is_stopping:
+            for peer in self._readable(PATIENCE_SECONDS / 10):
                 self._receive(peer, result)
+            self._give_up_on(time.perf_counter() - PATIENCE_SECONDS)
+
+    def _give_up_on(self, sent_by: float) -> int:
+        """Wait no longer for what was sent by then; how many."""
+        lost = 0
+        while self._waiting:
+            oldest = next(iter(self._waiting))
+            if self._waiting[oldest] > sent_by:
+                break
+            del self._waiting[oldest]
+            lost += 1
+        return lost
 
     def _readable(self, seconds: float) -> Iterator[_Peer]:
         ready, _, _ = select.select(self._peers, (), (), max(0.0, seconds))
@@ -159,8 +177,7 @@ class Generator:
         )
         started = time.perf_counter() if due is None else due
         for number in range(first, first + count):
-            self._started[number % STANS] = started
-            self._numbers[number % STANS] = number
+            self._waiting[number % STANS] = started
         peer.socket.sendall(data)
         result.sent += count
 
@@ -170,12 +187,13 @@ class Generator:
         now = time.perf_counter()
         for payload in answers:
             if payload.startswith(_APPROVED_HEAD) and payload[_CODE] == b"00":
-                stan = int(payload[_STAN])
                 result.codes["00"] += 1
                 result.approved.append(int(payload[_RRN]))
-                result.latencies.append(now - self._started[stan])
+                result.latencies.append(now - self._waiting.pop(int(payload[_STAN])))
             else:
-                result.codes[decode(payload, DIALECT).fields[39]] += 1
+                fields = decode(payload, DIALECT).fields
+                result.codes[fields[39]] += 1
+                del self._waiting[int(fields[11])]
         return len(answers)
 
 

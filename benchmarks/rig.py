@@ -99,7 +99,7 @@ async def run(*command: str | Path, environment: dict[str, str] | None = None) -
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
-        env={**os.environ, **(environment or {})},
+        env=_environment() | (environment or {}),
         start_new_session=True,
     )
     try:
@@ -111,6 +111,11 @@ async def run(*command: str | Path, environment: dict[str, str] | None = None) -
         last = errors.decode(errors="replace").strip().splitlines()[-1:]
         raise BenchError(f"{Path(command[0]).name}: {''.join(last) or process.returncode}")
     return output.decode()
+
+
+def _environment() -> dict[str, str]:
+    """Ours without the switch's variables: they outrank the file and might name a real one."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("SWITCH_")}
 
 
 def _switch_command(config: Path, *words: str) -> list[str]:
@@ -129,6 +134,7 @@ async def _switch(config: Path, log: Path) -> AsyncIterator[Process]:
             stdin=asyncio.subprocess.DEVNULL,
             stdout=output,
             stderr=asyncio.subprocess.STDOUT,
+            env=_environment(),
             start_new_session=True,  # Ctrl-C is the bench's: it stops the switch in its turn
         )
     try:
@@ -160,5 +166,9 @@ async def _listening(port: int, process: Process, log: Path) -> None:
         else:
             writer.close()
             return
-    said = log.read_text(errors="replace").strip().splitlines()[-1:]
-    raise BenchError(f"the switch does not start: {''.join(said)}")
+    raise BenchError(f"the switch does not start: {last_line(log)}")
+
+
+def last_line(log: Path) -> str:
+    """What a log ends with."""
+    return "".join(log.read_text(errors="replace").strip().splitlines()[-1:])

@@ -1,0 +1,68 @@
+"""What must be true of a run for its figures to count."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import asyncpg
+import orjson
+
+from benchmarks.rig import BenchError
+from switch.ledger.queries import QUERIES
+
+#: Without these a commit is faster than a disk.
+DURABLE = ("fsync", "synchronous_commit", "full_page_writes")
+
+
+async def durability(connection: asyncpg.Connection) -> dict[str, str]:
+    """The server's settings of durability. Raises `BenchError` unless all are on."""
+    settings = {name: await connection.fetchval(f"SHOW {name}") for name in DURABLE}
+    if set(settings.values()) != {"on"}:
+        raise BenchError(f"the server is not durable: {settings}")
+    return settings
+
+
+async def check_rows(connection: asyncpg.Connection, approved: Iterable[int], others: int) -> None:
+    """Every approval that was received has its row, and every decision of pgbench has its own.
+
+    `others` is how many transactions pgbench counted; it counts none of those that it
+    broke off at its end, hence at least so many rows. Raises `BenchError`.
+    """
+    rows = await connection.fetch(
+        "SELECT rrn FROM authorizations WHERE link = 'bench' AND reason IS NULL"
+    )
+    numbers = {int(row["rrn"]) for row in rows}
+    missing = sum(number not in numbers for number in approved)
+    if missing:
+        raise BenchError(f"{missing} approvals that were received have no row")
+    for table in ("message_keys", "holds"):
+        count = await connection.fetchval(
+            f"SELECT count(*) FROM authorizations AS z JOIN {table} AS t"  # noqa: S608 - our names
+            " USING (account_id, authorization_id) WHERE z.link = 'pgbench' AND z.reason IS NULL"
+        )
+        if count < others:
+            raise BenchError(f"pgbench made {others} decisions and {count} rows in {table}")
+
+
+async def check_balances(connection: asyncpg.Connection) -> None:
+    """What each account holds is the sum of its open holds. Raises `BenchError`."""
+    wrong = await connection.fetch(QUERIES["audit"])
+    if wrong:
+        raise BenchError(f"{len(wrong)} accounts do not balance")
+
+
+def check_log(log: Path, messages: int) -> int:
+    """The switch wrote one line a message, lost ones told. Gives how many lines it lost.
+
+    Raises `BenchError` where lines are missing that it does not tell of.
+    """
+    lines, lost = 0, 0
+    with log.open("rb") as file:
+        for line in file:
+            event = orjson.loads(line)
+            lines += event["event"] == "message"
+            lost += event["count"] if event["event"] == "log_lines_lost" else 0
+    if lines + lost < messages:
+        raise BenchError(f"{messages} messages and {lines} lines in the log")
+    return lost
