@@ -196,6 +196,8 @@ async def database(
             reason = getattr(error, "strerror", None) or type(error).__name__
             where = settings.database.url_public
             raise StartError(f"database {where}: cannot be used: {reason}") from None
+        except MigrationError as error:
+            raise StartError(f"database {settings.database.url_public}: {error}") from None
         yield url
         return
     async with EmbeddedPostgres(settings.database.data_dir) as server:

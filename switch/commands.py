@@ -23,14 +23,30 @@ from switch.wire.describe import as_json
 from switch.wire.describe import describe as in_words
 from switch.wire.message import MessageError, decode
 
-EXIT_REFUSED, EXIT_DIFFERENT = 1, 2
+#: The key that makes the PIN values of cards for load tests.
+PIN_KEY = "pvk"
+EXIT_REFUSED, EXIT_DIFFERENT, EXIT_INTERRUPTED = 1, 2, 130
 
 
 class _Refusal(click.ClickException):
-    exit_code = EXIT_REFUSED
+    """One line that says what to do."""
 
-    def show(self, file: Any = None) -> None:
-        click.echo(f"switch: {self.message}", err=True)
+
+class _Commands(click.Group):
+    """A group whose every refusal, click's own included, is one line and an exit code."""
+
+    def main(self, *args: Any, **options: Any) -> Any:
+        try:
+            code = super().main(*args, **options | {"standalone_mode": False})
+        except click.exceptions.NoArgsIsHelpError as error:
+            error.show()
+            code = EXIT_REFUSED
+        except click.ClickException as error:
+            click.echo(f"switch: {' '.join(error.format_message().split())}", err=True)
+            code = EXIT_REFUSED
+        except click.Abort:
+            code = EXIT_INTERRUPTED
+        sys.exit(code if isinstance(code, int) else 0)
 
 
 def _run(work: Coroutine[Any, Any, Any]) -> Any:
@@ -58,9 +74,12 @@ _config = click.option(
 )
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 def main() -> None:
-    """An ISO 8583 authorization switch for card issuers."""
+    """An ISO 8583 authorization switch for card issuers.
+
+    Example: switch run
+    """
 
 
 @main.command()
@@ -94,7 +113,10 @@ def migrate(config: Path | None) -> None:
 
 @main.group()
 def demo() -> None:
-    """The demo program: 22 published cards, and as many more as a load test wants."""
+    """The demo program: 22 published cards, and as many more as a load test wants.
+
+    Example: switch demo reset
+    """
 
 
 @demo.command()
@@ -134,26 +156,29 @@ def cards(count: int, config: Path | None) -> None:
 
     async def work(progress: Any) -> int:
         keys = app.read_keys(settings)
+        if PIN_KEY not in keys:
+            raise settings.refusal("hsm.keys", f"has no {PIN_KEY!r}, which the cards' PINs need")
+        vault = app.vault_of(settings, keys)
         async with app.database(settings, prepare=app.make_ready) as url:
             connection = await asyncpg.connect(url)
             try:
+                if await loader.is_empty(connection):  # their program is the demo's
+                    await loader.reset(connection, vault)
                 return await loader.add_load_cards(
-                    connection,
-                    app.vault_of(settings, keys),
-                    keys["pvk"],
-                    count,
-                    progress=progress,
+                    connection, vault, keys[PIN_KEY], count, progress=progress
                 )
             finally:
                 await connection.close()
 
-    with click.progressbar(length=count, label="cards", file=sys.stderr) as bar:
+    with click.progressbar(
+        length=count, label="cards", file=sys.stderr, hidden=not sys.stderr.isatty()
+    ) as bar:
         first = _run(work(lambda done: bar.update(done - bar.pos)))
     click.echo(f"{count} cards are added after {first}")
 
 
 @main.command()
-@click.argument("file", type=click.File("r"), default="-")
+@click.argument("file", type=click.File("r", errors="replace"), default="-")
 @click.option(
     "--dialect", default="iso87-ascii", show_default=True, help="How the bytes are laid out."
 )
@@ -217,9 +242,9 @@ def replay(
             steps = read_scenario(file, spec)
         else:
             steps = read_capture(file, spec, framing, expect)
+        player = Player(address, spec, framing, timeout=timeout)
     except (SpecError, ReplayError) as error:
         raise _Refusal(str(error)) from None
-    player = Player(address, spec, framing, timeout=timeout)
     result = _run(player.play(steps, only=mti))
     for line in result.lines:
         click.echo(line)

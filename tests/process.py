@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import os
@@ -10,7 +11,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -62,6 +63,14 @@ def until(true: Callable[[], object], what: str = "it") -> None:
     while not true():
         assert time.monotonic() < give_up, f"{what} never came true"
         time.sleep(POLL_SECONDS)
+
+
+async def eventually(true: Callable[[], Awaitable[object]], what: str = "it") -> None:
+    """Wait until something that has to be asked for holds."""
+    give_up = time.monotonic() + PATIENCE_SECONDS
+    while not await true():
+        assert time.monotonic() < give_up, f"{what} never came true"
+        await asyncio.sleep(POLL_SECONDS)
 
 
 class Switch:
@@ -244,3 +253,8 @@ def _commands() -> Iterator[tuple[int, str]]:
 def _signal(pid: int, number: signal.Signals) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, number)
+
+
+def as_setting(url: str) -> str:
+    """A database's URL as settings want it: with two slashes also where no host follows."""
+    return url if "//" in url else url.replace("postgresql:/", "postgresql:///", 1)

@@ -46,9 +46,7 @@ class Router:
             # What may yet commit cannot be promised to be taken back: no answer is safe.
             self._fault(exchange, error)
         except Exception as error:  # noqa: BLE001 - the one place where a bug becomes an answer
-            await take_back(exchange, self._issuer)
-            self._fault(exchange, error)
-            self._answer_fault(exchange, Reason.SYSTEM_ERROR)
+            await self._bug(exchange, error)
         return exchange
 
     def shed(self, payload: bytes, deadline: Deadline) -> Exchange:
@@ -93,6 +91,16 @@ class Router:
 
     async def _network(self, _: Exchange, message: Message) -> Reply:
         return manage(NetworkRequest.parse(message, self._spec))
+
+    async def _bug(self, exchange: Exchange, error: Exception) -> None:
+        """Answer 96, once an approval that cannot be told is sure to be taken back."""
+        try:
+            await take_back(exchange, self._issuer)
+        except JournalError as unsafe:
+            self._fault(exchange, unsafe)
+            return
+        self._fault(exchange, error)
+        self._answer_fault(exchange, Reason.SYSTEM_ERROR)
 
     def _unreadable(self, exchange: Exchange, error: MessageError) -> Reply | None:
         """Log what and where, never bytes; answer 30 where there is someone to answer."""

@@ -117,15 +117,20 @@ def _cryptogram(case: Case, issuer: Issuer) -> _Question[ArqcAnswer] | None:
 
 
 def _track_code(case: Case, issuer: Issuer) -> _Question[Verdict] | None:
-    """The CVV of a stripe, or the iCVV that a chip carries in its track 2."""
-    track, channel = case.request.track, case.request.channel
-    if track is None or channel not in ("stripe", "chip", "contactless"):
+    """The iCVV that a chip carries in its track 2, else the CVV of a stripe.
+
+    A track is a stripe's unless a chip was read: one that fell back to its stripe, or
+    whose entry mode nobody knows, is verified too.
+    """
+    track = case.request.track
+    if track is None:
         return None
     start = case.program.track_code_offset
     code = track.discretionary[start : start + _CODE_LENGTH]
     if len(code) < _CODE_LENGTH or not code.isdigit():
         return None
-    service_code = track.service_code if channel == "stripe" else case.program.icvv_service_code
+    is_chip = case.request.channel in ("chip", "contactless")
+    service_code = case.program.icvv_service_code if is_chip else track.service_code
     return issuer.hsm.verify_card_code(
         case.program.keys.card_code,
         pan=track.pan,

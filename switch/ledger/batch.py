@@ -123,8 +123,9 @@ class Batcher(Generic[Call, Answer]):
     def _join(self, waiting: _Waiting[Call, Answer]) -> None:
         line = self._lines.get(waiting.key)
         if line is None:
+            # A line that exists stands in `_ready` or is sent, also when all of it was
+            # withdrawn: a key that were ready twice would be taken twice.
             line = self._lines[waiting.key] = _Line()
-        if not line.calls and not line.is_sent:
             self._ready.append(waiting.key)
         line.calls.append(waiting)
         self._waiting += 1
@@ -192,8 +193,7 @@ class Batcher(Generic[Call, Answer]):
             if len(batch) == 1:
                 _settle(batch[0][1], refusal)
                 return []
-            # Rolled back, so nobody's fault is anybody else's: each is tried alone.
-            return [one for _, waiting in batch for one in await self._make(lane, [(0, waiting)])]
+            return await self._make_one_by_one(lane, [waiting for _, waiting in batch])
         except Exception as error:  # noqa: BLE001 - a bug here must not strand the callers
             for _, waiting in batch:
                 _settle(waiting, error)
@@ -204,6 +204,18 @@ class Batcher(Generic[Call, Answer]):
                 again.append(waiting)
             else:
                 _settle(waiting, answer)
+        return again
+
+    async def _make_one_by_one(
+        self, lane: Lane[Call, Answer], batch: list[_Waiting[Call, Answer]]
+    ) -> list[_Waiting[Call, Answer]]:
+        """Rolled back, so nobody's fault is anybody else's: try each alone, in order of its key."""
+        again: list[_Waiting[Call, Answer]] = []
+        held_up: set[Hashable] = set()
+        for waiting in batch:
+            if waiting.key in held_up or await self._make(lane, [(0, waiting)]):
+                held_up.add(waiting.key)
+                again.append(waiting)
         return again
 
     def _release(self, keys: set[Hashable], again: Sequence[_Waiting[Call, Answer]]) -> None:

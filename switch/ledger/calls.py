@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
 from datetime import datetime
-from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import asyncpg
 
@@ -16,8 +14,7 @@ from switch.rules.decision import Approved, Decision, Declined
 from switch.rules.reason import Reason
 
 
-@dataclass(frozen=True, slots=True)
-class AuthorizationCall:
+class AuthorizationCall(NamedTuple):
     """One request to decide: the parameters of authorize_v1, by its names and in its order."""
 
     account_id: int
@@ -48,14 +45,13 @@ class AuthorizationCall:
     entry_mode: str | None
     link: str
     authorization_code: str  #: to be given with an approval
-    issuer_authentication: str | None = field(repr=False)
+    issuer_authentication: str | None  #: tag 91 of an approval, hex
 
 
-@dataclass(frozen=True, slots=True)
-class RefusedCall:
+class RefusedCall(NamedTuple):
     """A request for a card that is not ours: the parameters of refuse_v1."""
 
-    pan_token: bytes = field(repr=False)
+    pan_token: bytes
     message_key: bytes
     link: str
     mti: str
@@ -68,14 +64,9 @@ class RefusedCall:
     reason: str
 
 
-def columns(calls: Sequence[Any], kind: type) -> list[list[Any]]:
-    """One list a parameter, as the set-based functions take them."""
-    return [[getattr(call, name) for call in calls] for name in _parameters(kind)]
-
-
-@cache
-def _parameters(kind: type) -> tuple[str, ...]:
-    return tuple(one.name for one in fields(kind))
+def columns(calls: Sequence[tuple[Any, ...]], kind: type[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """One column a parameter, as the set-based functions take them."""
+    return list(zip(*calls, strict=True)) or [()] * len(kind._fields)  # type: ignore[attr-defined]
 
 
 def decision(row: asyncpg.Record | None, batch: int) -> Decision | Exception:

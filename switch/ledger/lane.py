@@ -107,8 +107,10 @@ class PostgresLane(Generic[Call, Answer]):
             self._drop(connection)
             raise LedgerUnavailable from None
         except asyncpg.PostgresError as error:
-            # A backend that was told to leave may have committed before it said so.
-            if error.severity in ("FATAL", "PANIC"):
+            # Only an ERROR that the server sent proves a rollback. A backend that was told to leave
+            # may have committed before it said so, and the driver has errors of its own here
+            # for a connection that was closed in the middle: they have no severity.
+            if error.severity_en != "ERROR":
                 self._drop(connection)
                 raise OutcomeUnknown from None
             # Its text may quote a row; its class and SQLSTATE say what is needed.
@@ -131,8 +133,12 @@ class PostgresLane(Generic[Call, Answer]):
             server_settings=SESSION,
             max_cached_statement_lifetime=0,
         )
-        await self._clock.measure(connection)
-        await self._run(connection, ())  # prepares the call and its plan before money waits for it
+        try:
+            await self._clock.measure(connection)
+            await self._run(connection, ())  # prepares the call before money waits for it
+        except BaseException:  # a stop too: nobody else knows of this connection
+            connection.terminate()
+            raise
         connection.add_termination_listener(lambda _: self._lost.set())
         self._lost.clear()
         self._connection = connection

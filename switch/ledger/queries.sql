@@ -38,12 +38,12 @@ SELECT NOT EXISTS (SELECT FROM programs);
 -- Accounts whose balances do not follow from their postings and open holds. None is right.
 SELECT a.account_id
   FROM accounts AS a
- WHERE a.posted_minor <> (
-           SELECT coalesce(sum(p.amount_minor), 0) FROM postings AS p
-            WHERE p.account_id = a.account_id)
-    OR a.held_minor <> (
-           SELECT coalesce(sum(h.amount_minor), 0) FROM holds AS h
-            WHERE h.account_id = a.account_id AND h.state = 'open')
+  LEFT JOIN (SELECT account_id, sum(amount_minor) AS minor
+               FROM postings GROUP BY account_id) AS posted USING (account_id)
+  LEFT JOIN (SELECT account_id, sum(amount_minor) AS minor
+               FROM holds WHERE state = 'open' GROUP BY account_id) AS held USING (account_id)
+ WHERE a.posted_minor <> coalesce(posted.minor, 0)
+    OR a.held_minor <> coalesce(held.minor, 0)
  ORDER BY a.account_id;
 
 -- name: empty_everything

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import orjson
 
-from switch.ledger.errors import CallRefused, LedgerUnavailable
+from switch.ledger.errors import LedgerUnavailable
 
 #: The pause before an unwinding that failed is tried again, in seconds.
 RETRY_SECONDS = 0.2
@@ -65,7 +65,11 @@ class Journal:
             raise JournalError(
                 f"unwind journal {path} is in use by another switch: give each its own"
             ) from None
-        self._pending = self._read()
+        try:
+            self._pending = self._read()
+        except OSError as error:
+            os.close(self._file)
+            raise JournalError(f"unwind journal {path}: {error.strerror}") from None
         self._group: _Group | None = None
         self._saver: asyncio.Task[None] | None = None
 
@@ -97,10 +101,11 @@ class Journal:
         self._pending.pop(entry, None)
         if self._saver is not None:
             return
-        if self._pending:
-            os.write(self._file, _line("done", entry))
-        else:
-            os.ftruncate(self._file, 0)
+        with contextlib.suppress(OSError):
+            if self._pending:
+                os.write(self._file, b"\n" + _line("done", entry))
+            else:
+                os.ftruncate(self._file, 0)
 
     def close(self) -> None:
         """Let the file go."""
@@ -121,12 +126,14 @@ class Journal:
         self._saver = None
 
     def _flush(self, lines: bytes) -> None:
+        # A full disk or a kill may have left half a line: what comes now stands on its own.
+        lines = b"\n" + lines
         while lines:
             lines = lines[os.write(self._file, lines) :]
         os.fdatasync(self._file)
 
     def _read(self) -> dict[Pending, None]:
-        """What is still pending; the file starts anew with just that."""
+        """What is still pending. It stays in the file: to write it anew could lose it."""
         pending: dict[Pending, None] = {}
         for line in self._path.read_bytes().splitlines():
             try:
@@ -137,13 +144,13 @@ class Journal:
                     entry["authorization_code"],
                 )
             except (ValueError, KeyError, TypeError, AttributeError):
-                continue  # the last line of a process that was killed while writing it
+                continue  # an empty line, or half a one
             if what == "noted":
                 pending[key] = None
             else:
                 pending.pop(key, None)
-        os.ftruncate(self._file, 0)
-        self._flush(b"".join(_line("noted", entry) for entry in pending))
+        if not pending:
+            os.ftruncate(self._file, 0)
         return pending
 
 
@@ -180,9 +187,14 @@ class Unwinder:
         self._task = asyncio.create_task(self._run())
 
     async def note(self, entry: Pending) -> None:
-        """Return when the message is sure to be taken back, whatever happens to this process."""
-        await self._journal.note(entry)
-        self._work.put_nowait(entry)
+        """Return when the message is sure to be taken back, whatever happens to this process.
+
+        Raises `JournalError` where that cannot be promised; it is tried all the same.
+        """
+        try:
+            await self._journal.note(entry)
+        finally:
+            self._work.put_nowait(entry)
 
     async def close(self, *, within: float) -> None:
         """Finish what can be finished in `within` seconds; the rest stays in the journal."""
@@ -200,7 +212,9 @@ class Unwinder:
             entry = await self._work.get()
             try:
                 outcome = await self._unwind(entry)
-            except (LedgerUnavailable, CallRefused):
+            except Exception as error:  # noqa: BLE001 - whatever it is, money is still held
+                if not isinstance(error, LedgerUnavailable):
+                    self._on_event("unwind_failed", error=type(error).__name__)
                 # Another may be possible meanwhile: this one goes to the end.
                 asyncio.get_running_loop().call_later(RETRY_SECONDS, self._work.put_nowait, entry)
                 continue

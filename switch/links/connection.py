@@ -31,10 +31,13 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._is_stuck = False
         self._has_said_all = False
+        self._is_deaf = False
         self._in_flight = 0
+        self._unwritten: list[bytes] = []
         self._giving_up: asyncio.TimerHandle | None = None
         self._idle: asyncio.TimerHandle | None = None
         self.peer = ""
+        self.gone = self._loop.create_future()  #: done when the connection is over
 
     # What the transport tells.
 
@@ -52,6 +55,8 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Some bytes came. The clock of the frames that they complete starts now."""
         received_at = time.monotonic()
+        if self._is_deaf:
+            return
         self._wait_for_more()
         try:
             for payload in self._framer.receive(data):
@@ -81,7 +86,7 @@ class Connection(asyncio.Protocol):
         self._is_stuck = False
         if self._giving_up is not None:
             self._giving_up.cancel()
-        if self._transport is not None and not self._link.is_draining:
+        if self._transport is not None:
             self._transport.resume_reading()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -90,6 +95,7 @@ class Connection(asyncio.Protocol):
             if timer is not None:
                 timer.cancel()
         self._transport = None
+        self.gone.set_result(None)
         self._link.left(self)
 
     # What the link asks.
@@ -113,16 +119,40 @@ class Connection(asyncio.Protocol):
             return "late"
         if self._is_stuck:
             return "unread"
-        self._transport.write(self._link.framing.frame(exchange.answer))
+        # A batch of decisions makes many answers in one turn of the loop: one write takes them.
+        self._unwritten.append(self._link.framing.frame(exchange.answer))
+        if len(self._unwritten) == 1:
+            self._loop.call_soon(self._flush)
         return "sent"
 
-    def stop_reading(self) -> None:
-        """Take nothing more; what is in flight can still be answered."""
-        if self._transport is not None:
-            self._transport.pause_reading()
+    def stop_listening(self) -> None:
+        """Take nothing more; what is in flight can still be answered.
+
+        What comes is read and dropped: closing over unread bytes would reset the
+        connection, and cost the peer answers that it has not read yet.
+        """
+        self._is_deaf = True
+
+    def finish(self) -> None:
+        """Say that no more answers come; the peer closes when it has read them."""
+        self._flush()
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write_eof()
+
+    def leave(self) -> None:
+        """Say that nothing more comes, and take nothing more, until the peer closes.
+
+        To close with bytes unread would be a reset, which takes answers that the peer has
+        not read yet back from it.
+        """
+        self._is_leaving = True
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write_eof()
+            self._transport.resume_reading()
 
     def close(self) -> None:
         """Close once what is written has left."""
+        self._flush()
         if self._transport is not None:
             self._transport.close()
 
@@ -130,6 +160,11 @@ class Connection(asyncio.Protocol):
         """Close at once."""
         if self._transport is not None:
             self._transport.abort()
+
+    def _flush(self) -> None:
+        unwritten, self._unwritten = self._unwritten, []
+        if unwritten and self._transport is not None:
+            self._transport.write(b"".join(unwritten))
 
     def _give_up(self) -> None:
         self._link.event("peer_not_reading", peer=self.peer, seconds=NOT_READING_SECONDS)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 from collections.abc import Callable
 
 from switch.deadline import Deadline
@@ -18,6 +17,13 @@ from switch.wire.frame import Framing
 
 OnEvent = Callable[..., None]
 OnExchange = Callable[[Exchange], None]
+
+#: How long a stopping link waits for its peers to read their last answers, in seconds.
+LINGER_SECONDS = 1.0
+
+
+#: How long a peer has to take its last answers and close, in seconds.
+LEAVING_SECONDS = 1.0
 
 
 class LinkError(Exception):
@@ -47,6 +53,8 @@ class Link:
         self._on_exchange = on_exchange
         self._on_event = on_event
         self._connections: set[Connection] = set()
+        self._all_left = asyncio.Event()
+        self._all_left.set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
         self._loop = asyncio.get_running_loop()
@@ -78,11 +86,16 @@ class Link:
         if self._server is not None:
             self._server.close()
         for connection in self._connections:
-            connection.stop_reading()
+            connection.stop_listening()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(within):
                 while self._tasks:
                     await asyncio.wait(self._tasks)
+        for connection in self._connections:
+            connection.finish()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LINGER_SECONDS):
+                await self._all_left.wait()
         for connection in tuple(self._connections):
             connection.close()
 
@@ -98,6 +111,7 @@ class Link:
             self.event("connection_refused", peer=connection.peer, count=len(self._connections))
             return False
         self._connections.add(connection)
+        self._all_left.clear()
         self.event("link_up", peer=connection.peer)
         return True
 
@@ -105,6 +119,8 @@ class Link:
         """A connection is over."""
         if connection in self._connections:
             self._connections.remove(connection)
+            if not self._connections:
+                self._all_left.set()
             self.event("link_down", peer=connection.peer)
 
     def received(self, connection: Connection, payload: bytes, received_at: float) -> None:
@@ -146,8 +162,3 @@ class Link:
             await take_back(exchange, self._issuer)
         except JournalError as error:
             self.event("fault", error=error)
-
-
-def total_us(exchange: Exchange) -> int:
-    """Microseconds from the last byte of the frame until now."""
-    return int((time.monotonic() - exchange.deadline.received_at) * 1_000_000)

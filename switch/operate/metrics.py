@@ -19,6 +19,8 @@ from prometheus_client import (
 )
 
 from switch.flows.exchange import Exchange
+from switch.flows.router import ROUTES
+from switch.wire import mti
 
 #: Upper bounds in seconds: from the time of a bare transaction to a scheme's patience.
 BUCKETS = (
@@ -66,12 +68,12 @@ class Metrics:
 
     def exchange(self, exchange: Exchange, total_us: int) -> None:
         """Count a message and its time."""
-        mti = exchange.message.mti if exchange.message else "unreadable"
+        kind = _kind(exchange)
         reply = exchange.reply
         reason = (
             "none" if reply is None else "approved" if reply.reason is None else reply.reason.value
         )
-        labels = (exchange.link, mti, reason, exchange.outcome)
+        labels = (exchange.link, kind, reason, exchange.outcome)
         counter = self._counters.get(labels)
         if counter is None:
             counter = self._counters[labels] = self._answers.labels(*labels)
@@ -84,3 +86,11 @@ class Metrics:
     def render(self) -> bytes:
         """Everything, in Prometheus' text format."""
         return generate_latest(self._registry)
+
+
+def _kind(exchange: Exchange) -> str:
+    """The MTI as a label. Those that we do not decide share one: a peer may send ten thousand."""
+    if exchange.message is None:
+        return "unreadable"
+    received = exchange.message.mti
+    return received if mti.without_repeat(received) in ROUTES else "other"

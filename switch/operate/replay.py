@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -58,7 +59,7 @@ class Result:
 
 def read_scenario(path: Path, spec: Spec) -> list[Step]:
     """Read a scenario: one JSON object a line, with fields, expectations and bytes."""
-    return [_step(number, row) for number, row in _rows(path)]
+    return [_step(number, row, path) for number, row in _rows(path)]
 
 
 def read_capture(path: Path, spec: Spec, framing: str, expect: Path | None) -> list[Step]:
@@ -69,7 +70,7 @@ def read_capture(path: Path, spec: Spec, framing: str, expect: Path | None) -> l
     beside = path.with_suffix(".jsonl")
     scenario = expect or (beside if beside.is_file() else None)
     known = {step.payload: step for step in (read_scenario(scenario, spec) if scenario else [])}
-    framer = Framer(Framing.parse(framing))
+    framer = Framer(_framing(framing))
     try:
         payloads = [frame for frame in framer.receive(client_bytes(path)) if frame]
     except (CaptureError, FrameError) as error:
@@ -85,6 +86,13 @@ def read_capture(path: Path, spec: Spec, framing: str, expect: Path | None) -> l
     return steps
 
 
+def _framing(text: str) -> Framing:
+    try:
+        return Framing.parse(text)
+    except ValueError as error:
+        raise ReplayError(str(error)) from None
+
+
 def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     for number, line in enumerate(path.read_bytes().splitlines(), start=1):
         try:
@@ -94,15 +102,18 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
             raise ReplayError(f"{path}: line {number}: not a JSON object") from None
 
 
-def _step(number: int, row: dict[str, Any]) -> Step:
-    return Step(
-        number=row.get("id", number),
-        note=row.get("note", ""),
-        mti=row["mti"],
-        fields={int(de): _plain(value) for de, value in row["fields"].items()},
-        payload=bytes.fromhex(row["hex"]) if row.get("hex") else None,
-        expect=row.get("expect"),
-    )
+def _step(number: int, row: dict[str, Any], path: Path) -> Step:
+    try:
+        return Step(
+            number=row.get("id", number),
+            note=row.get("note", ""),
+            mti=row["mti"],
+            fields={int(de): _plain(value) for de, value in row["fields"].items()},
+            payload=bytes.fromhex(row["hex"]) if row.get("hex") else None,
+            expect=row.get("expect"),
+        )
+    except (ValueError, TypeError, AttributeError):
+        raise ReplayError(f"{path}: line {number}: fields or hex are not a message's") from None
 
 
 def _plain(value: str) -> str:
@@ -126,7 +137,7 @@ class Player:
         if not host or not port.isdigit():
             raise ReplayError(f"{address}: give host:port")
         self._host, self._port, self._spec = host, int(port), spec
-        self._framing = Framing.parse(framing)
+        self._framing = _framing(framing)
         self._timeout = timeout
 
     async def play(self, steps: Sequence[Step], *, only: Sequence[str] = ()) -> Result:
@@ -157,6 +168,8 @@ class Player:
                 result.lines += [f"          {difference}" for difference in differences]
         finally:
             writer.close()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
         return result
 
     async def _ask(
@@ -167,9 +180,11 @@ class Player:
         writer: asyncio.StreamWriter,
         framer: Framer,
     ) -> Message | None:
-        payload = step.payload or encode(_resolved(step, answers), self._spec)
-        writer.write(self._framing.frame(payload))
         try:
+            payload = step.payload or encode(_resolved(step, answers), self._spec)
+            writer.write(self._framing.frame(payload))
+            if not mti.is_request(step.mti):
+                return None
             async with asyncio.timeout(self._timeout):
                 while True:
                     data = await reader.read(65_536)

@@ -25,7 +25,7 @@ Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
 PROGRAM = 1
 PIN_TRIES_MAX = 3
-_numbers = itertools.count(1)
+_numbers = itertools.count(1_001)  # lower ones are free for second cards
 
 _ADD_CARD = """
     INSERT INTO cards (

@@ -4,16 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections import defaultdict
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from switch.ledger.batch import RETRY_SECONDS, ROUNDS_MAX, Batcher, Retry
+from switch.ledger.batch import RETRY_SECONDS, ROUNDS_MAX, Batcher
 from switch.ledger.errors import (
     CallRefused,
     LedgerUnavailable,
@@ -21,118 +16,18 @@ from switch.ledger.errors import (
     Overdue,
     Overloaded,
 )
+from tests.ledger.lanes import (
+    NEVER,
+    Made,
+    ScriptedLane,
+    again,
+    answered,
+    calls_of,
+    outcomes,
+    raises,
+    refuses,
+)
 from tests.ledger.virtual import run
-
-NEVER = 1e9
-CALL_SECONDS = 1.0
-
-#: What a lane does with a batch: seconds that it takes, then what is raised or answered.
-Deed = Callable[[Sequence[tuple[int, Any]]], Sequence[Any]]
-
-
-def answered(calls: Sequence[tuple[int, Any]]) -> Sequence[Any]:
-    """Every call is its own answer."""
-    return [call for _, call in calls]
-
-
-def again(*keys: str) -> Deed:
-    """Other processes hold these keys (the first letters of calls)."""
-    return lambda calls: [Retry() if call[0] in keys else call for _, call in calls]
-
-
-def raises(error: Exception) -> Deed:
-    """The batch fails."""
-
-    def deed(_: Sequence[tuple[int, Any]]) -> Sequence[Any]:
-        raise error
-
-    return deed
-
-
-def refuses(poison: str) -> Deed:
-    """The database refuses every batch that has this call in it."""
-
-    def deed(calls: Sequence[tuple[int, Any]]) -> Sequence[Any]:
-        if poison in [call for _, call in calls]:
-            raise CallRefused("DataError 22000")
-        return answered(calls)
-
-    return deed
-
-
-@dataclass
-class Made:
-    """One batch that a lane made."""
-
-    lane: str
-    start: float
-    calls: list[tuple[int, Any]]
-    end: float = NEVER
-    answers: Sequence[Any] | None = None  #: none: it raised
-
-
-@dataclass
-class ScriptedLane:
-    """A lane that follows a script, then answers everything."""
-
-    log: list[Made]
-    script: list[tuple[float, Deed]] = field(default_factory=list)
-    name: str = "a"
-    is_ready: bool = True
-
-    async def make(self, calls: Sequence[tuple[int, Any]]) -> Sequence[Any]:
-        """Note the batch, take its time, do the deed."""
-        seconds, deed = self.script.pop(0) if self.script else (CALL_SECONDS, answered)
-        loop = asyncio.get_running_loop()
-        made = Made(self.name, loop.time(), list(calls))
-        self.log.append(made)
-        try:
-            await asyncio.sleep(seconds)
-            made.answers = deed(calls)
-        finally:
-            made.end = loop.time()
-        return made.answers
-
-
-Arrival = tuple[float, str, float]  # when, what (its first letter is the key), how long it waits
-
-
-def outcomes(
-    arrivals: Sequence[Arrival], *lanes: ScriptedLane, batch_max: int = 64
-) -> list[tuple[float, Any]]:
-    """Send calls to a batcher; when each ended, and its answer or the kind of its error."""
-
-    async def main() -> list[tuple[float, Any]]:
-        batcher: Batcher[str, str] = Batcher(lanes, batch_max=batch_max)
-        loop = asyncio.get_running_loop()
-
-        async def one(when: float, call: str, patience: float) -> tuple[float, Any]:
-            await asyncio.sleep(when)
-            try:
-                result: Any = await batcher.submit(
-                    call, key=call[0], decide_by=loop.time() + patience
-                )
-            except Exception as error:  # noqa: BLE001 - how it ended is the question
-                result = type(error)
-            return loop.time(), result
-
-        ended = await asyncio.gather(*(one(*arrival) for arrival in arrivals))
-        await asyncio.sleep(NEVER)
-        assert 0 == batcher.waiting
-        await batcher.drain()
-        # Nothing is left behind: the next call goes out at once, alone.
-        for lane in lanes:
-            lane.is_ready, lane.script = True, []
-        assert "after" == await batcher.submit("after", key="after", decide_by=NEVER * 9)
-        return ended
-
-    return run(main())
-
-
-def calls_of(log: Sequence[Made]) -> list[list[str]]:
-    """What each batch took."""
-    return [[call for _, call in made.calls] for made in log if made.calls[0][1] != "after"]
-
 
 # ---- alone, grouped ---------------------------------------------------------------------------
 
@@ -243,7 +138,7 @@ def test_withdrawn_and_followed() -> None:
 def test_withdrawn_and_many_followed() -> None:
     """After one was withdrawn, a batch still has each round of its key once."""
     log: list[Made] = []
-    followers = [(0.3, f"x{i:02}", NEVER) for i in range(ROUNDS_MAX + 4)]
+    followers = [(0.3 + i / 100, f"x{i:02}", NEVER) for i in range(ROUNDS_MAX + 4)]
     outcomes([(0, "y1", NEVER), (0.1, "xx", 0.1), *followers], ScriptedLane(log))
     assert list(range(ROUNDS_MAX)) == [turn for turn, _ in log[1].calls]
 
@@ -267,7 +162,7 @@ def test_refused_one_by_one() -> None:
     """A batch that is proven rolled back is tried one by one: nobody pays for another."""
     log: list[Made] = []
     lane = ScriptedLane(log, [(1, answered), *[(1, refuses("y1"))] * 4])
-    arrivals = [(0, "w1", NEVER), *((0.5, call, NEVER) for call in ("x1", "y1", "z1"))]
+    arrivals = [(i / 10, call, NEVER) for i, call in enumerate(("w1", "x1", "y1", "z1"))]
     ended = outcomes(arrivals, lane)
     assert [["w1"], ["x1", "y1", "z1"], ["x1"], ["y1"], ["z1"]] == calls_of(log)
     assert ["w1", "x1", CallRefused, "z1"] == [result for _, result in ended]
@@ -277,8 +172,8 @@ def test_refused_one_by_one() -> None:
 def test_refused_then_held_up() -> None:
     """One by one, a call does not overtake an earlier one of its key that is to be made again."""
     log: list[Made] = []
-    script = [(1, answered), (1, raises(CallRefused())), (1, again("x"))]
-    arrivals = [(0, "w1", NEVER), *((0.5, call, NEVER) for call in ("x1", "x2", "y1"))]
+    script = [(1.0, answered), (1.0, raises(CallRefused())), (1.0, again("x"))]
+    arrivals = [(i / 10, call, NEVER) for i, call in enumerate(("w1", "x1", "x2", "y1"))]
     outcomes(arrivals, ScriptedLane(log, script))
     assert [["w1"], ["x1", "x2", "y1"], ["x1"], ["y1"], ["x1", "x2"]] == [
         sorted(calls) for calls in calls_of(log)
@@ -286,8 +181,10 @@ def test_refused_then_held_up() -> None:
 
 
 @pytest.mark.parametrize(
-    "error", [OutcomeUnknown(), LedgerUnavailable(), RuntimeError("a bug"), KeyError("a bug")], ids=repr
-)  # fmt: skip
+    "error",
+    [OutcomeUnknown(), LedgerUnavailable(), RuntimeError("a bug"), KeyError("a bug")],
+    ids=repr,
+)
 def test_all_fail(error: Exception) -> None:
     """A fault or a bug ends every call of its batch at once, and no other."""
     log: list[Made] = []
@@ -317,7 +214,7 @@ def test_lane_that_is_away() -> None:
         await asyncio.sleep(3.0)
         lane.is_ready = True
         batcher.dispatch()
-        return await asyncio.gather(waits, short, return_exceptions=True)
+        return list(await asyncio.gather(waits, short, return_exceptions=True))
 
     answers = run(main())
     assert "x1" == answers[0]
@@ -336,9 +233,7 @@ def test_other_lane_goes_on() -> None:
 async def test_cancelled_caller() -> None:
     """A caller who goes away takes nobody with him."""
     log: list[Made] = []
-    batcher: Batcher[str, str] = Batcher(
-        [ScriptedLane(log, [(0.01, answered)] * 9)], batch_max=9
-    )
+    batcher: Batcher[str, str] = Batcher([ScriptedLane(log, [(0.01, answered)] * 9)], batch_max=9)
     by = asyncio.get_running_loop().time() + 60
     gone = asyncio.create_task(batcher.submit("x1", key="x", decide_by=by))
     stays = asyncio.create_task(batcher.submit("x2", key="x", decide_by=by))
@@ -346,69 +241,3 @@ async def test_cancelled_caller() -> None:
     gone.cancel()
     assert "x2" == await stays
     await batcher.drain()
-
-
-# ---- anything ---------------------------------------------------------------------------------
-
-DEEDS = st.one_of(
-    st.just(answered),
-    st.just(answered),
-    st.builds(again, st.sampled_from("xyz")),
-    st.just(raises(CallRefused())),
-    st.just(raises(OutcomeUnknown())),
-    st.just(raises(LedgerUnavailable())),
-    st.just(raises(RuntimeError("a bug"))),
-)
-SCRIPTS = st.lists(st.tuples(st.integers(0, 4), DEEDS), max_size=12)
-ARRIVALS = st.lists(
-    st.tuples(st.integers(0, 12), st.sampled_from("xyz"), st.sampled_from([1, 2, 3, 5, 1e8])),
-    min_size=1,
-    max_size=40,
-)
-
-
-@settings(deadline=None, derandomize=True, max_examples=400)
-@given(ARRIVALS, st.lists(SCRIPTS, min_size=1, max_size=3), st.integers(1, 12))
-def test_anything(
-    some: list[tuple[int, str, float]],
-    scripts: list[list[tuple[int, Deed]]],
-    batch_max: int,
-) -> None:
-    """Every call ends once and in time; those of a key are made in order, in one lane at a time."""
-    some.sort(key=lambda arrival: arrival[0])
-    arrivals = [(when, f"{key}{i:02}", wait) for i, (when, key, wait) in enumerate(some)]
-    log: list[Made] = []
-    lanes = [
-        ScriptedLane(log, [(float(seconds), deed) for seconds, deed in script], name=str(i))
-        for i, script in enumerate(scripts)
-    ]
-    ended = outcomes(arrivals, *lanes, batch_max=batch_max)
-    log = [made for made in log if made.calls[0][1] != "after"]
-
-    for (when, call, patience), (end, result) in zip(arrivals, ended, strict=True):
-        batches = [made for made in log if call in [each for _, each in made.calls]]
-        assert end <= when + patience
-        if result is Overdue:
-            assert all(made.end <= end for made in batches)
-        if result is Overloaded:
-            assert [] == batches
-        if isinstance(result, str):
-            assert call == result
-        assert 1 >= sum(call in (made.answers or ()) for made in batches)
-
-    by_key: dict[str, list[Made]] = defaultdict(list)
-    for made in log:
-        assert len(made.calls) <= batch_max
-        taken: dict[str, list[int]] = defaultdict(list)
-        for turn, call in made.calls:
-            taken[call[0]].append(turn)
-        for key, rounds in taken.items():
-            assert list(range(len(rounds))) == rounds
-            assert len(rounds) <= ROUNDS_MAX
-            by_key[key].append(made)
-    for key, batches in by_key.items():
-        for earlier, later in itertools.pairwise(batches):
-            assert earlier.end <= later.start
-        settled = [answer for made in batches for answer in made.answers or ()]
-        of_key = [a for a in settled if isinstance(a, str) and a[0] == key]
-        assert sorted(of_key) == of_key

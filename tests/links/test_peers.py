@@ -10,7 +10,7 @@ from pathlib import Path
 from specs.spec import load as load_spec
 from switch.wire.frame import Framing
 from switch.wire.message import encode
-from tests.client import Client, all_of, connected
+from tests.client import all_of, connected
 from tests.links.conftest import CARDS, locked
 from tests.process import PATIENCE_SECONDS, Switch
 from tests.traffic import CardInHand, code, echo, purchase
@@ -128,17 +128,16 @@ async def test_a_peer_that_never_reads_costs_only_itself(
     one = small_socket(switch.port())
     try:
         peer = "{}:{}".format(*one.getsockname())
-        # A link's peers share its limits: who notices nothing is on another.
-        neighbour = await Client.connect(switch.port("ascii4"), framing="4-ascii")
         sending = asyncio.create_task(send_until_not_taken(one, frames))
-        while not sending.done():
-            assert "00" == code(await neighbour.ask(purchase(cards[150])))
-            await asyncio.sleep(0.02)
+        # A link's peers share its limits: who notices nothing is on another.
+        async with connected(switch.port("ascii4"), framing="4-ascii") as neighbour:
+            while not sending.done():
+                assert "00" == code(await neighbour.ask(purchase(cards[150])))
+                await asyncio.sleep(0.02)
         await sending
         assert memory_kib(switch.pid) - before < MEMORY_KIB
         switch.wait_for("peer_not_reading", peer=peer)
         switch.wait_for("link_down", peer=peer)
-        await neighbour.close()
     finally:
         one.close()
 

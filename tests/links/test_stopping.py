@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from switch.wire.message import Message
-from tests.client import Client, all_of
+from tests.client import Client, all_of, connected
+from tests.links.conftest import locked
 from tests.process import PATIENCE_SECONDS, Switch, is_alive, running, until
 from tests.traffic import add_load_cards, code, load_card, purchase
 
@@ -50,9 +51,8 @@ async def test_a_stopping_switch_answers_what_it_took(
 ) -> None:
     """SIGTERM, or Ctrl-C to the whole group, under load: every request taken is answered."""
     pids = [switch.pid, *switch.postgres_pids()]
-    client = await Client.connect(switch.port())
-    loading = asyncio.create_task(load_until_closed(client))
-    async with asyncio.timeout(PATIENCE_SECONDS):
+    async with connected(switch.port()) as client, asyncio.timeout(PATIENCE_SECONDS):
+        loading = asyncio.create_task(load_until_closed(client))
         await client.received(200)
         if number is signal.SIGINT:
             os.killpg(switch.pid, number)
@@ -72,30 +72,27 @@ async def test_a_stopping_switch_answers_what_it_took(
 
 async def test_a_stopping_switch_waits_for_an_answer_that_takes_long(switch: Switch) -> None:
     """A request that waits for its account when SIGTERM comes is answered in its time."""
-    client = await Client.connect(switch.port())
-    stranger = await switch.connect()
-    async with stranger.transaction():
-        await stranger.execute(
-            "SELECT FROM accounts WHERE account_id = $1 FOR UPDATE", load_card(0).account_id
-        )
-        waiting = client.send(purchase(load_card(0)))
-        await asyncio.sleep(0.1)
-        os.kill(switch.pid, signal.SIGTERM)
-        await asyncio.to_thread(switch.wait_for, "stopping")
-        with pytest.raises(ConnectionRefusedError):
-            await Client.connect(switch.port())
-    assert ["00"] == [code(answer) for answer in await all_of([waiting])]
-    await stranger.close()
+    async with connected(switch.port()) as client:
+        async with locked(switch, load_card(0)):
+            waiting = client.send(purchase(load_card(0)))
+            await asyncio.sleep(0.1)
+            os.kill(switch.pid, signal.SIGTERM)
+            await asyncio.to_thread(switch.wait_for, "stopping")
+            with pytest.raises(ConnectionRefusedError):
+                await Client.connect(switch.port())
+        assert ["00"] == [code(answer) for answer in await all_of([waiting])]
     assert 0 == await asyncio.to_thread(switch.wait)
 
 
 async def test_what_was_done_is_there_after_a_restart(switch: Switch) -> None:
     """After an orderly stop and a start a repeat gets the answer that its original got."""
     asked = purchase(load_card(1))
-    first = await (await Client.connect(switch.port())).ask(asked)
+    async with connected(switch.port()) as client:
+        first = await client.ask(asked)
     assert 0 == await asyncio.to_thread(switch.stop)
     await asyncio.to_thread(switch.start)
-    assert first == await (await Client.connect(switch.port())).ask(asked)
+    async with connected(switch.port()) as client:
+        assert first == await client.ask(asked)
 
 
 def test_a_switch_can_be_stopped_while_it_starts(quick_path: Path) -> None:

@@ -1,0 +1,80 @@
+"""Looks for what must never be written, in raw bytes and in every form that it has on a wire."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from specs.spec import load as load_spec
+from switch.operate.replay import read_scenario
+from switch.wire.message import Message
+from tests.traffic import GOLDEN, KEYS, SECRETS, load_card
+
+#: How all PANs here begin: as text, as packed digits, and as those shifted by half a byte.
+PAN_STARTS = (b"4761739", b"\x47\x61\x73\x90", b"\x76\x17\x39")
+#: DE48: the tag and the length of a CVV2.
+CVV2_ELEMENT = "9203"
+#: Bytes around such a start that hold the whole PAN in any of these forms.
+BEFORE, AFTER = 1, 24
+
+
+@dataclass(frozen=True)
+class Secrets:
+    """The PANs that were used, and literal bytes that may stand nowhere."""
+
+    pans: frozenset[str]
+    literals: dict[str, list[bytes]] = field(repr=False)
+
+    def found_in(self, data: bytes) -> set[str]:
+        """The kinds of secrets that stand in some bytes."""
+        data = data.strip(b"\0")
+        found = {
+            kind for kind, values in self.literals.items() if any(value in data for value in values)
+        }
+        if any(self._has_pan(around) for around in _around_starts(data)):
+            found.add("PAN")
+        return found
+
+    def found_under(self, folder: Path) -> dict[str, set[str]]:
+        """The files under a folder that have secrets, with their kinds."""
+        files = (path for path in folder.rglob("*") if path.is_file())
+        found = {str(path.relative_to(folder)): self.found_in(path.read_bytes()) for path in files}
+        return {path: kinds for path, kinds in found.items() if kinds}
+
+    def _has_pan(self, around: bytes) -> bool:
+        text, packed = around.decode("latin-1"), around.hex()
+        return any(pan in text or pan in packed for pan in self.pans)
+
+
+def _around_starts(data: bytes) -> Iterator[bytes]:
+    for start in PAN_STARTS:
+        at = data.find(start)
+        while at >= 0:
+            yield data[max(0, at - BEFORE) : at + AFTER]
+            at = data.find(start, at + 1)
+
+
+def secrets_of(messages: list[Message], *, load_cards: int) -> Secrets:
+    """All secrets of the demo, of load cards, and of these messages."""
+    pans = {card["pan"] for card in SECRETS["cards"]}
+    pans |= {load_card(number).pan for number in range(load_cards)}
+    steps = read_scenario(GOLDEN / "scenario.jsonl", load_spec("iso87-ascii"))
+    sent = [message.fields for message in messages] + [step.fields for step in steps]
+    blocks = {fields[52] for fields in sent if 52 in fields}
+    tracks = {fields[35].partition("=")[2] for fields in sent if 35 in fields}
+    codes = {fields[48] for fields in sent if fields.get(48, "").startswith(CVV2_ELEMENT)}
+    material = [key.material for key in KEYS.values()]
+    return Secrets(
+        frozenset(pans),
+        {
+            "PIN block": [form for block in blocks for form in _forms(bytes.fromhex(block))],
+            "track 2": [track.encode() for track in tracks],
+            "CVV2": [element.encode() for element in codes],
+            "key": [form for key in material for form in _forms(key)],
+        },
+    )
+
+
+def _forms(value: bytes) -> list[bytes]:
+    return [value, value.hex().encode(), value.hex().upper().encode()]

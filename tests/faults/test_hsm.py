@@ -1,0 +1,192 @@
+"""An HSM that sleeps, is gone, or is configured wrong: an outage is never a mismatch."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+import asyncpg
+import pytest
+
+from keys.hsm import Hsm, HsmRejected, HsmUnavailable, KeyRef, PinBlockFormat
+from keys.software.backend import SoftwareHsm
+from keys.vault import LocalDataKeys, Vault
+from specs.spec import load as load_spec
+from switch.demo import loader
+from switch.flows.exchange import Exchange
+from switch.flows.issuer import Issuer, PinZone
+from switch.flows.router import Router
+from switch.ledger.ledger import Ledger
+from switch.ledger.queries import QUERIES
+from switch.ledger.unwind import Journal
+from switch.links.link import Link
+from switch.settings import Address
+from switch.settings import Link as LinkSettings
+from tests.client import Client, connected
+from tests.faults.slow import Connection
+from tests.traffic import KEYS, PLAIN, change, chip, code, demo_card, purchase, tags
+
+WRONG_PIN = "9999"
+EVERYTHING = frozenset({"verify_pin", "verify_arqc", "verify_card_code"})
+
+
+async def _sleep() -> None:
+    await asyncio.sleep(3600)
+
+
+async def _be_gone() -> None:
+    raise HsmUnavailable
+
+
+async def _reject() -> None:
+    raise HsmRejected("key: not there")
+
+
+@dataclass
+class FaultyHsm:
+    """A software HSM of which some questions go wrong from their nth time on."""
+
+    hsm: SoftwareHsm
+    fault: Callable[[], Awaitable[None]] = _sleep
+    failing: frozenset[str] = frozenset()
+    asked: list[str] = field(default_factory=list)
+    right_first: int = 0  #: questions of a failing name that are answered all the same
+
+    def __getattr__(self, name: str) -> Callable[..., Awaitable[Any]]:
+        question = getattr(self.hsm, name)
+
+        async def ask(*values: Any, **named: Any) -> Any:
+            self.asked.append(name)
+            if name in self.failing and self.asked.count(name) > self.right_first:
+                await self.fault()
+            return await question(*values, **named)
+
+        return ask
+
+
+@pytest.fixture
+def hsm() -> FaultyHsm:
+    """The HSM, which works until a test breaks it."""
+    return FaultyHsm(SoftwareHsm(KEYS))
+
+
+@pytest.fixture
+async def ledger(database_url: str) -> AsyncIterator[Connection]:
+    """A connection to a database with the demo's cards."""
+    connection = await asyncpg.connect(database_url)
+    await connection.execute(QUERIES["make_partitions"], 0)
+    await loader.reset(connection, Vault(LocalDataKeys(KEYS["pan_token"], KEYS["pan_data"])))
+    yield connection
+    await connection.close()
+
+
+@pytest.fixture
+async def client(
+    hsm: FaultyHsm, ledger: Connection, database_url: str, tmp_path: Path
+) -> AsyncIterator[Client]:
+    """A client of a link built from the switch's own parts around that HSM."""
+    ports: list[int] = []
+
+    def on_event(name: str, **fields: Any) -> None:
+        if name == "link_listening":
+            ports.append(fields["port"])
+
+    def on_exchange(exchange: Exchange) -> None:
+        assert "sent" == exchange.outcome
+
+    books = Ledger(
+        database_url,
+        Journal(tmp_path / "journal"),
+        connections=2,
+        batch_max=64,
+        connect_timeout=5,
+        on_event=on_event,
+    )
+    await books.open()
+    settings = LinkSettings(
+        name="test", listen=Address("127.0.0.1", 0), answer_within_ms=3000, margin_ms=1500
+    )
+    issuer = Issuer(
+        ledger=books,
+        hsm=cast("Hsm", hsm),
+        vault=Vault(LocalDataKeys(KEYS["pan_token"], KEYS["pan_data"])),
+        programs={program.program_id: program for program in await books.programs()},
+        pin_zones={"test": PinZone(KeyRef("zpk", KEYS["zpk"].kcv), PinBlockFormat.ISO_0)},
+        hsm_budget=0.3,
+    )
+    router = Router("test", load_spec("iso87-ascii"), issuer, on_event=on_event)
+    link = Link(settings, router, issuer, on_exchange=on_exchange, on_event=on_event)
+    await link.listen()
+    async with connected(ports[0]) as connection:
+        yield connection
+    await link.drain(within=5)
+    await books.close(within=5)
+
+
+async def pin_tries(ledger: Connection, pan: str) -> int:
+    """The wrong PINs that are counted for a card of the demo."""
+    tries: int = await ledger.fetchval(
+        "SELECT pin_tries FROM cards WHERE pan_last_four = $1", pan[-4:]
+    )
+    return tries
+
+
+@pytest.mark.parametrize("fault", [_sleep, _be_gone], ids=["asleep", "gone"])
+async def test_without_an_hsm_the_answer_is_91_and_a_repeat_is_decided(
+    hsm: FaultyHsm, client: Client, ledger: Connection, fault: Callable[[], Awaitable[None]]
+) -> None:
+    """An HSM that gives no answer in its budget: 91, nothing recorded, a repeat decided afresh."""
+    hsm.fault, hsm.failing = fault, EVERYTHING
+    asked = chip(PLAIN, 2500)
+    assert "91" == code(await client.ask(asked))
+    assert 0 == await ledger.fetchval("SELECT count(*) FROM authorizations")
+    assert 0 == await ledger.fetchval("SELECT sum(held_minor) FROM accounts")
+    hsm.failing = frozenset()
+    assert "00" == code(await client.ask(change(asked, mti="0101")))
+
+
+@pytest.mark.parametrize("failing", sorted(EVERYTHING))
+@pytest.mark.parametrize("pin", [PLAIN.pin, WRONG_PIN], ids=["right PIN", "wrong PIN"])
+async def test_an_outage_costs_nobody_a_pin_try(
+    hsm: FaultyHsm, client: Client, ledger: Connection, failing: str, pin: str
+) -> None:
+    """Whichever verdict is missing, the answer is 91 and no try is counted, right PIN or wrong."""
+    hsm.fault, hsm.failing = _be_gone, frozenset({failing})
+    assert "91" == code(await client.ask(chip(PLAIN, pin=pin)))
+    assert 0 == await pin_tries(ledger, PLAIN.pan)
+
+
+async def test_what_needs_no_hsm_is_decided_without_it(hsm: FaultyHsm, client: Client) -> None:
+    """A typed-in purchase and a refusal that stands before any verdict need no HSM."""
+    hsm.failing = EVERYTHING
+    assert "00" == code(await client.ask(purchase(PLAIN)))
+    assert "41" == code(await client.ask(chip(demo_card("reported lost"))))
+    assert "14" == code(await client.ask(purchase(PLAIN, de_2="4761739999999990")))
+
+
+async def test_a_key_that_is_configured_wrong_is_a_fault(
+    hsm: FaultyHsm, client: Client, ledger: Connection
+) -> None:
+    """An HSM that rejects the question itself: 96, nothing recorded, no try counted."""
+    hsm.fault, hsm.failing = _reject, EVERYTHING
+    assert "96" == code(await client.ask(chip(PLAIN, pin=WRONG_PIN)))
+    assert 0 == await ledger.fetchval("SELECT count(*) FROM authorizations")
+    assert 0 == await pin_tries(ledger, PLAIN.pan)
+
+
+@pytest.mark.parametrize("fault", [_sleep, _be_gone], ids=["asleep", "gone"])
+async def test_a_decline_goes_out_without_its_cryptogram_where_the_hsm_fails(
+    hsm: FaultyHsm, client: Client, ledger: Connection, fault: Callable[[], Awaitable[None]]
+) -> None:
+    """When the second call, for the declining ARPC, fails, tag 91 is left out."""
+    assert "00000000" == tags(await client.ask(chip(PLAIN, pin=WRONG_PIN)))["91"][-8:]
+    hsm.asked.clear()
+    hsm.fault, hsm.failing, hsm.right_first = fault, frozenset({"verify_arqc"}), 1
+    answer = await client.ask(chip(PLAIN, pin=WRONG_PIN))
+    assert ["verify_arqc", "verify_arqc"] == [name for name in hsm.asked if name == "verify_arqc"]
+    assert "55" == code(answer)
+    assert 55 not in answer.fields
+    assert 2 == await pin_tries(ledger, PLAIN.pan)

@@ -1,0 +1,157 @@
+"""An issuer over a real ledger and an HSM that does as it is told."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from keys.hsm import (
+    ArqcAnswer,
+    Cryptogram,
+    HsmUnavailable,
+    KeyRef,
+    PinBlockFormat,
+    Verdict,
+)
+from keys.vault import Vault
+from specs.spec import load
+from switch.deadline import Deadline
+from switch.flows.exchange import Exchange
+from switch.flows.issuer import Issuer, PinZone
+from switch.flows.router import Router
+from switch.ledger.ledger import Ledger
+from switch.wire.message import Message, decode, encode
+from tests.ledger.support import Books, number
+
+SPEC = load("iso87-ascii")
+PAN_FIRST = 4_761_739_000_000_000
+ARPC = bytes.fromhex("A1A2A3A4")
+CSU_APPROVED, CSU_DECLINED = "00820000", "00000000"
+PIN_BLOCK = "0E0E74D9913BEEA8"
+#: A whole cryptogram of version 18, as a chip brings it.
+ICC = (
+    "9F2608AABBCCDDEEFF0011" "9F1007" "06011203A00000" "9F3704" "11223344" "9F3602" "0001"
+    "9505" "0000008000" "9A03" "261123" "9C01" "00" "9F0206" "000000001000" "5F2A02" "0978"
+    "82023C00" "9F1A02" "0276" "9F0306" "000000000000"
+)  # fmt: skip
+
+Deed = Verdict | Exception | float
+Events = list[tuple[str, dict[str, Any]]]
+
+
+@dataclass
+class ScriptedHsm:
+    """Answers each question with the next line of its script; then with a match.
+
+    A line is a verdict, an exception to raise, or seconds to sleep before a match.
+    """
+
+    arqc: list[Deed] = field(default_factory=list)
+    code: list[Deed] = field(default_factory=list)
+    pin: list[Deed] = field(default_factory=list)
+    arpc_data: list[bytes] = field(default_factory=list)  #: what was to be answered, in order
+
+    async def verify_arqc(self, _: KeyRef, __: Cryptogram, *, arpc_data: bytes) -> ArqcAnswer:
+        self.arpc_data.append(arpc_data)
+        verdict = await self._next(self.arqc)
+        return ArqcAnswer(verdict, ARPC if verdict is Verdict.MATCH else None)
+
+    async def verify_card_code(self, _: KeyRef, **__: str) -> Verdict:
+        return await self._next(self.code)
+
+    async def verify_pin(self, _: object, **__: object) -> Verdict:
+        return await self._next(self.pin)
+
+    @staticmethod
+    async def _next(script: list[Deed]) -> Verdict:
+        deed = script.pop(0) if script else Verdict.MATCH
+        if isinstance(deed, Exception):
+            raise deed
+        if isinstance(deed, float):
+            await asyncio.sleep(deed)
+            return Verdict.MATCH
+        return deed
+
+    def is_down(self) -> None:
+        """From now on nothing is answered."""
+        for script in (self.arqc, self.code, self.pin):
+            script[:] = [HsmUnavailable() for _ in range(99)]
+
+
+class DataKeys:
+    """Keys of a vault that is worth nothing."""
+
+    def token_keys(self) -> Mapping[int, bytes]:
+        return {0: bytes(32)}
+
+    def data_keys(self) -> Mapping[int, bytes]:
+        return {0: bytes(32)}
+
+
+@dataclass
+class House:
+    """A router of one link, with everything behind it."""
+
+    router: Router
+    books: Books
+    ledger: Ledger
+    hsm: ScriptedHsm
+    vault: Vault
+    told: Events  #: by the ledger and the router
+
+    async def card(self, **how: Any) -> tuple[int, str]:
+        """Issue a card; its account and its PAN."""
+        account_id = await self.books.account(**how)
+        pan = str(PAN_FIRST + account_id)
+        await self.books.connection.execute(
+            "INSERT INTO pan_tokens VALUES ($1, 0, $2, $2)", self.vault.pan_token(pan), account_id
+        )
+        return account_id, pan
+
+    async def send(
+        self, fields: Mapping[int, str], *, answer_ms: int = 2_000, margin_ms: int = 20
+    ) -> Exchange:
+        """Send a message and give what became of it."""
+        deadline = Deadline.start(time.monotonic(), answer_ms, margin_ms)
+        message = Message("0100", dict(sorted(fields.items())))
+        return await self.router.exchange(encode(message, SPEC), deadline)
+
+    async def answer(self, fields: Mapping[int, str], **how: int) -> dict[int, str]:
+        """The fields of the answer, as the sender reads them."""
+        exchange = await self.send(fields, **how)
+        assert exchange.answer is not None
+        return dict(decode(exchange.answer, SPEC).fields)
+
+
+async def open_house(ledger: Ledger, books: Books, told: Events, *, link: str = "demo") -> House:
+    """Build the flows over a ledger that is open."""
+    hsm, vault = ScriptedHsm(), Vault(DataKeys())
+    programs = {program.program_id: program for program in await ledger.programs()}
+    issuer = Issuer(
+        ledger=ledger,
+        hsm=hsm,  # type: ignore[arg-type]  # the questions that authorizing asks, and no others
+        vault=vault,
+        programs=programs,
+        pin_zones={link: PinZone(KeyRef("zpk", "5CA55B"), PinBlockFormat.ISO_0)},
+        hsm_budget=0.1,
+    )
+    return House(Router(link, SPEC, issuer, on_event=noting(told)), books, ledger, hsm, vault, told)
+
+
+def noting(told: Events) -> Callable[..., None]:
+    """What is told of events notes them there."""
+    return lambda event, **about: told.append((event, about))
+
+
+def purchase(pan: str, **changes: str | None) -> dict[int, str]:
+    """A chip purchase of 10.00 EUR; `_55=None` leaves a field out, `_3="…"` sets one."""
+    one = number()
+    own: dict[int, str | None] = {
+        2: pan, 3: "000000", 4: "000000001000", 7: "1123120000", 11: f"{one % 1_000_000:06d}",
+        19: "276", 22: "051", 32: "476173", 37: f"{one:012d}", 41: "TERM0001", 49: "978", 55: ICC,
+    }  # fmt: skip
+    own |= {int(name[1:]): value for name, value in changes.items()}
+    return {field: value for field, value in own.items() if value is not None}

@@ -1,0 +1,76 @@
+"""Natural batching under anything: arrivals, patience, durations and failures as they come."""
+
+from __future__ import annotations
+
+import itertools
+from collections import defaultdict
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from switch.ledger.batch import ROUNDS_MAX
+from switch.ledger.errors import CallRefused, LedgerUnavailable, OutcomeUnknown, Overdue, Overloaded
+from tests.ledger.lanes import NEVER, Deed, Made, ScriptedLane, again, answered, outcomes, raises
+
+DEEDS = st.one_of(
+    st.just(answered),
+    st.just(answered),
+    st.builds(again, st.sampled_from("xyz")),
+    st.just(raises(CallRefused())),
+    st.just(raises(OutcomeUnknown())),
+    st.just(raises(LedgerUnavailable())),
+    st.just(raises(RuntimeError("a bug"))),
+)
+SCRIPTS = st.lists(st.tuples(st.integers(0, 4), DEEDS), max_size=12)
+ARRIVALS = st.lists(
+    st.tuples(st.integers(0, 12), st.sampled_from("xyz"), st.sampled_from([1, 2, 3, 5, NEVER])),
+    min_size=1,
+    max_size=40,
+)
+
+
+@settings(deadline=None, derandomize=True, max_examples=300)
+@given(ARRIVALS, st.lists(SCRIPTS, min_size=1, max_size=3), st.integers(1, 12))
+def test_anything(
+    some: list[tuple[int, str, float]],
+    scripts: list[list[tuple[int, Deed]]],
+    batch_max: int,
+) -> None:
+    """Every call ends once and in time; those of a key are made in order, in one lane at a time."""
+    some.sort(key=lambda arrival: arrival[0])
+    arrivals = [(w + i / 1000, f"{key}{i:02}", wait) for i, (w, key, wait) in enumerate(some)]
+    log: list[Made] = []
+    lanes = [
+        ScriptedLane(log, [(float(seconds), deed) for seconds, deed in script], name=str(i))
+        for i, script in enumerate(scripts)
+    ]
+    ended = outcomes(arrivals, *lanes, batch_max=batch_max)
+    log = [made for made in log if made.calls[0][1] != "after"]
+
+    for (when, call, patience), (end, result) in zip(arrivals, ended, strict=True):
+        batches = [made for made in log if call in [each for _, each in made.calls]]
+        assert end <= when + patience
+        if result is Overdue:
+            assert all(made.end <= end for made in batches)
+        if result is Overloaded:
+            assert [] == batches
+        if isinstance(result, str):
+            assert call == result
+        assert 1 >= sum(call in (made.answers or ()) for made in batches)
+
+    by_key: dict[str, list[Made]] = defaultdict(list)
+    for made in log:
+        assert len(made.calls) <= batch_max
+        taken: dict[str, list[int]] = defaultdict(list)
+        for turn, call in made.calls:
+            taken[call[0]].append(turn)
+        for key, rounds in taken.items():
+            assert list(range(len(rounds))) == rounds
+            assert len(rounds) <= ROUNDS_MAX
+            by_key[key].append(made)
+    for key, batches in by_key.items():
+        for earlier, later in itertools.pairwise(batches):
+            assert earlier.end <= later.start
+        settled = [answer for made in batches for answer in made.answers or ()]
+        of_key = [a for a in settled if isinstance(a, str) and a[0] == key]
+        assert sorted(of_key) == of_key

@@ -1,0 +1,106 @@
+"""A program's settings and the cryptogram versions that it knows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+import pytest
+
+from keys.hsm import ArpcMethod
+from switch.rules.cryptogram import CryptogramError, brings_cryptogram, cryptogram
+from switch.rules.program import Need, Program, ProgramError
+from tests.rules.support import PROGRAM, SETTINGS, case
+
+#: Amounts, countries, TVR, currency, date, type, unpredictable number, AIP, ATC: 33 bytes.
+SIGNED = {
+    "9F02": "000000002500", "9F03": "000000000000", "9F1A": "0276", "95": "0000008000",
+    "5F2A": "0978", "9A": "261123", "9C": "00", "9F37": "11223344", "82": "3C00", "9F36": "0001",
+}  # fmt: skip
+ARQC = {"9F26": "8A7F3E2D1C0B9A88"}
+IAD_18, IAD_10 = "06011203A00000", "06010A03A00000"
+
+
+def icc(**tags: str | None) -> dict[int, str | None]:
+    """DE55 of these tags (with _ before them) instead of, or beside, a whole cryptogram's."""
+    whole = SIGNED | ARQC | {"9F10": IAD_18} | {tag[1:]: value for tag, value in tags.items()}
+    return {
+        55: "".join(
+            f"{tag}{len(value) // 2:02X}{value}"
+            for tag, value in whole.items()
+            if value is not None
+        )
+    }
+
+
+def test_settings() -> None:
+    """The demo program's settings are read whole."""
+    assert Need.REQUIRED is PROGRAM.verification["chip"].cryptogram
+    assert Need.REFUSED is PROGRAM.verification["ecommerce"].pin
+    assert (bytes.fromhex("00820000"), bytes(4)) == (PROGRAM.csu_approved, PROGRAM.csu_declined)
+    assert ArpcMethod.METHOD_2 is PROGRAM.cryptograms[18].arpc
+    assert 4 == len(PROGRAM.keys.all())
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda s: s.pop("time_zone"),
+        lambda s: s.update(time_zone="Atlantis/Capital"),
+        lambda s: s["keys"].pop("card_code"),
+        lambda s: s["keys"].update(another={"name": "x", "kcv": "y"}),
+        lambda s: s["cryptograms"]["18"].update(arpc="method-3"),
+        lambda s: s.update(csu_approved="0082000"),
+        lambda s: s.update(cvv2_expiry_format="DDMM"),
+        lambda s: s["verification"]["chip"].update(pin="perhaps"),
+        lambda s: s["verification"]["chip"].update(smile="required"),
+        lambda s: s.update(cash_pin="perhaps"),
+        lambda s: s.update(ibm3624={}),
+    ],
+)
+def test_bad_settings(spoil: Callable[[dict[str, Any]], object]) -> None:
+    """Settings that cannot be used refuse with the program's name."""
+    settings = orjson.loads(orjson.dumps(SETTINGS))
+    spoil(settings)
+    with pytest.raises(ProgramError, match=r"^program 'demo': ") as raised:
+        Program.parse(1, "demo", settings)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("iad", "end"),
+    [
+        # all of the issuer application data, then 80 and zeros to a block
+        (IAD_18, IAD_18 + "80" + "00" * 7),
+        # the card verification results with their length, then zeros
+        (IAD_10, "03A00000" + "00" * 3),
+    ],
+    ids=["version 18", "version 10"],
+)
+def test_signed(iad: str, end: str) -> None:
+    """What a cryptogram was made over is what its version says, padded to blocks of eight."""
+    made = cryptogram(case(icc(_9F10=iad)))
+    assert "".join(SIGNED.values()) + end == made.data.hex().upper()
+    assert (b"\x00\x01", bytes.fromhex(ARQC["9F26"])) == (made.atc, made.arqc)
+
+
+@pytest.mark.parametrize(
+    "tags",
+    [
+        *({f"_{tag}": None} for tag in (*SIGNED, "9F10")),
+        {"_9F10": ""},
+        {"_9F10": "0601"},
+        {"_9F10": "06016303A00000"},  # version 99
+        {"_9F36": "01"},
+        {"_9F26": "8A7F"},
+    ],
+    ids=str,
+)
+def test_no_cryptogram(tags: dict[str, str | None]) -> None:
+    """Without one of its elements, or of a version that the program has not, it is none."""
+    this = case(icc(**tags))
+    assert brings_cryptogram(this)
+    with pytest.raises(CryptogramError) as raised:
+        cryptogram(this)
+    assert raised.value.__cause__ is None

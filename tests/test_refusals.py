@@ -1,0 +1,156 @@
+"""Every way in which a command refuses: one line that says what to do, and no traceback."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.process import command
+from tests.traffic import GOLDEN, ROOT
+from tests.typed import typed
+
+KEYS = (ROOT / "keys/dev/keys.toml").read_text()
+#: Where nobody listens: a port that only root may have, for a service that nobody has.
+NOWHERE = "127.0.0.1:1"
+NO_DATABASE = {"database__url": f"postgresql://{NOWHERE}/x"}
+SCENARIO = str(GOLDEN / "scenario.jsonl")
+LINK = '[[links]]\nname = "a"\nlisten = "127.0.0.1:0"\n'
+
+Words = tuple[str, ...]
+
+#: What is typed → what the line must name.
+TYPED: dict[str, Words] = {
+    "nope":                                   ("nope",),
+    "run --nope":                             ("--nope",),
+    "demo cards":                             ("--count",),
+    "demo cards --count 0":                   ("--count",),
+    "demo cards --count many":                ("--count",),
+    "run --config no.toml":                   ("no.toml",),
+    "describe no.hex":                        ("no.hex",),
+    "describe .":                             (".",),
+    "describe --dialect klingon":             ("klingon", "iso87-ascii"),
+    "replay no.jsonl":                        ("no.jsonl",),
+    "replay SCENARIO --to 127.0.0.1:1":       (NOWHERE, "is the switch running?"),
+    "replay SCENARIO --to nowhere":           ("nowhere", "host:port"),
+    "replay SCENARIO --dialect klingon":      ("klingon", "iso87-ascii"),
+    "replay SCENARIO --framing 3-byte":       ("3-byte", "2-byte"),
+}  # fmt: skip
+
+#: A setting of `switch run` → what the line must name.
+SETTINGS: list[tuple[str, str, Words]] = [
+    ("log__levl",              "info",                  ("levl",)),
+    ("log__level",             "loud",                  ("log.level",)),
+    ("links__0__listen",       "127.0.0.1:99999",       ("listen", "65535")),
+    ("links__0__dialect",      "klingon",               ("dialect", "iso87-ascii")),
+    ("links__0__framing",      "3-byte",                ("framing", "2-byte")),
+    ("links__0__zone_pin_key", "zzz",                   ("zone_pin_key", "zpk")),
+    ("links__0__mac_key",      "zak",                   ("mac_key",)),
+    ("admin__listen",          "0.0.0.0:8580",          ("admin.listen", "loopback")),
+    ("hsm__keys",              "no.toml",               ("hsm.keys",)),
+    ("database__url",          "mysql://x",             ("database.url",)),
+    ("database__url",          NO_DATABASE["database__url"], (NOWHERE,)),
+    ("unwind__journal",        "/proc/no/journal",      ("/proc/no/journal",)),
+]  # fmt: skip
+
+#: What stands in a file → what is typed, with which settings, and what the line must name.
+FILES: dict[str, tuple[str, str, str, dict[str, str], Words]] = {
+    "settings not TOML": (
+        "switch.toml", "x", "run", {}, ("switch.toml", "TOML")),
+    "unknown setting": (
+        "switch.toml", "[log]\nlevl = 1\n" + LINK, "run", {}, ("switch.toml", "log.levl")),
+    "unknown section": (
+        "switch.toml", "[lgo]\n" + LINK, "run", {}, ("switch.toml", "lgo")),
+    "wrong check value": (
+        "k.toml", KEYS.replace("BA6A21", "BA6A22"), "run", {"hsm__keys": "k.toml"}, ("cvk",)),
+    "no key file": (
+        "k.toml", "x = 1", "run", {"hsm__keys": "k.toml"}, ("k.toml",)),
+    "no protection key": (
+        "kbpk", "zz", "run", {"hsm__kbpk_file": "kbpk"}, ("kbpk",)),
+    "no PIN key": (
+        "k.toml", KEYS.replace("[pvk]", "[pvk2]"), "demo cards --count 1",
+        {"hsm__keys": "k.toml"}, ("hsm.keys", "pvk")),
+    "var is a file": (
+        "var", "", "run", {}, ("var",)),
+    "a bad scenario": (
+        "a.jsonl", "{}\n[", "replay a.jsonl", {}, ("a.jsonl", "line 2")),
+    "no capture": (
+        "a.pcap", "x", "replay a.pcap", {}, ("a.pcap", "capture")),
+}  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def empty_folder(quick_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Stand in an empty folder without settings."""
+    for name in os.environ:
+        if name.startswith("SWITCH_"):
+            monkeypatch.delenv(name)
+    monkeypatch.chdir(quick_path)
+    return quick_path
+
+
+def check(words: str, said: Words, **settings: str) -> None:
+    """A command is refused in one line that has these words; what was logged before is JSON."""
+    refused = typed(*words.split(), settings=settings)
+    assert 1 == refused.exit_code
+    assert refused.stderr.startswith("switch: ")
+    assert 1 == refused.stderr.count("\n"), refused.stderr
+    assert [] == [word for word in said if word not in refused.stderr], refused.stderr
+
+
+@pytest.mark.parametrize(("words", "said"), TYPED.items())
+def test_what_cannot_be_typed(words: str, said: Words) -> None:
+    """A wrong word, a file or a link that is not there."""
+    check(words.replace("SCENARIO", SCENARIO), said)
+
+
+@pytest.mark.parametrize(("key", "value", "said"), SETTINGS)
+def test_what_cannot_be_set(key: str, value: str, said: Words) -> None:
+    """A setting that cannot be served, found before or while things are started."""
+    started = {"admin__listen": "", "links__0__listen": "127.0.0.1:0"}
+    check("run", said, **started | {key: value})
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words", "settings", "said"), FILES.values(), ids=FILES
+)
+def test_what_cannot_be_read(
+    empty_folder: Path, name: str, content: str, words: str, settings: dict[str, str],
+    said: Words,
+) -> None:  # fmt: skip
+    """A file that says what cannot be."""
+    (empty_folder / name).write_text(content)
+    check(words, said, **settings)
+
+
+@pytest.mark.parametrize("words", ["migrate", "demo reset", "demo cards --count 1"])
+def test_a_database_that_is_not_there(words: str) -> None:
+    """Each command that needs a database names the one that it cannot reach."""
+    check(words, (NOWHERE,), **NO_DATABASE)
+
+
+def test_published_keys_in_production() -> None:
+    """The development keys are refused where settings say production."""
+    check("run", ("published",), hsm__production="true", hsm__allow_software="true")
+
+
+@pytest.mark.parametrize("words", ["run", "migrate"])
+def test_a_refusal_tells_no_password(words: str) -> None:
+    """The password of a database that is not there stands in no line."""
+    url = f"postgresql://switch:hunter2@{NOWHERE}/switch?sslpassword=hunter3"
+    refused = typed(words, settings={"database__url": url})
+    assert 1 == refused.exit_code
+    assert "hunter" not in refused.output
+
+
+def test_a_process_refuses_the_same_way(empty_folder: Path) -> None:
+    """As a real process: one line on standard error, JSON alone on standard output, exit code 1."""
+    refused = command("run", folder=empty_folder, settings=NO_DATABASE)
+    assert 1 == refused.returncode
+    assert refused.stderr.startswith("switch: database ")
+    assert 1 == refused.stderr.count("\n")
+    assert refused.stdout
+    for line in refused.stdout.splitlines():
+        assert isinstance(json.loads(line), dict)

@@ -1,0 +1,17 @@
+"""Commands run here and now, as a process would run them: that takes a second less each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from click.testing import CliRunner, Result
+
+from switch.commands import main
+
+
+def typed(*words: str, told: str = "", settings: Mapping[str, object] | None = None) -> Result:
+    """Type a command; settings are by their keys, `database__url`. A traceback is raised."""
+    variables = {f"SWITCH_{key.upper()}": str(value) for key, value in (settings or {}).items()}
+    return CliRunner().invoke(
+        main, words, input=told, env=variables, prog_name="switch", catch_exceptions=False
+    )
