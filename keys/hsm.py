@@ -136,9 +136,12 @@ class MacAlgorithm(Enum):
 class Hsm(Protocol):
     """One HSM, real or in software.
 
-    Every method raises `HsmUnavailable` where no answer came and `HsmRejected`
+    `is_inline` says that it answers without waiting for anything, so that no time limit
+    need be kept for it. Every method raises `HsmUnavailable` where no answer came and `HsmRejected`
     where the question was configured wrong; neither says anything of the value.
     """
+
+    is_inline: bool
 
     async def verify_card_code(
         self, key: KeyRef, *, pan: str, expiry: str, service_code: str, code: str

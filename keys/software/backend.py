@@ -86,6 +86,8 @@ _MAC_VERIFY = {m: _Use("verifying MACs", usage, a, "CVN") for m, (usage, a, _) i
 class SoftwareHsm:
     """An HSM of keys in this process. See `keys.hsm.Hsm` for its questions."""
 
+    is_inline = True
+
     def __init__(self, keys: Mapping[str, Key]) -> None:
         """Prepare the keys, by logical name; those of other usages are left alone."""
         self._keys = dict(keys)

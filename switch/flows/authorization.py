@@ -62,6 +62,6 @@ async def reply_to(
         reason=reason,
         is_repeat=decision.is_repeat,
         batch=decision.batch,
-        undo=call if reason is None and not decision.is_repeat else None,
+        undo=call if reason is None else None,
         alarm="pin_block_unreadable" if verdicts.pin is Verdict.UNREADABLE else None,
     )

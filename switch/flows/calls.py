@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
+import os
 
 from switch.flows.additions import issuer_authentication
 from switch.flows.issuer import Issuer
@@ -11,6 +11,11 @@ from switch.rules import checks
 from switch.rules.checks import Case, Verdicts
 from switch.rules.reason import Reason
 from switch.wire.requests import AuthorizationRequest, Money
+
+
+def authorization_code() -> str:
+    """Six digits. They tell attempts apart and are no secret."""
+    return f"{int.from_bytes(os.urandom(4)) % 1_000_000:06d}"
 
 
 def refused_call(request: AuthorizationRequest, issuer: Issuer, reason: Reason) -> RefusedCall:
@@ -69,6 +74,6 @@ def authorization_call(case: Case, verdicts: Verdicts, issuer: Issuer) -> Author
         country=request.country,
         entry_mode=request.entry_mode,
         link=request.link,
-        authorization_code=f"{secrets.randbelow(1_000_000):06d}",
+        authorization_code=authorization_code(),
         issuer_authentication=issuer_authentication(case, verdicts),
     )

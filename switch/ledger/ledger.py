@@ -117,15 +117,12 @@ class Ledger:
         if self._journal.holds(call.account_id, call.message_key):
             raise LedgerUnavailable  # a copy of a message whose approval is being taken back
         try:
-            decision = await self._decisions.submit(
+            return await self._decisions.submit(
                 call, key=call.account_id, decide_by=deadline.decide_by
             )
         except OutcomeUnknown:
             await self.take_back(call)
             raise
-        if decision.is_repeat and self._journal.holds(call.account_id, call.message_key):
-            raise LedgerUnavailable  # it found its original, whose time was over meanwhile
-        return decision
 
     async def take_back(self, call: AuthorizationCall) -> None:
         """Return when it is sure that a message's approval, now or later, is taken back."""

@@ -49,7 +49,7 @@ SELECT a.account_id
 -- name: empty_everything
 -- Forget all programs, accounts, cards and history: for a demo that starts anew.
 TRUNCATE programs, accounts, cards, pan_tokens, limits, limit_usage, authorizations,
-         message_keys, reversals_early, holds, postings, refused;
+         message_keys, reversals_early, approvals_repeated, holds, postings, refused;
 
 -- name: add_program
 INSERT INTO programs (

@@ -37,7 +37,6 @@ class Connection(asyncio.Protocol):
         self._giving_up: asyncio.TimerHandle | None = None
         self._idle: asyncio.TimerHandle | None = None
         self.peer = ""
-        self.gone = self._loop.create_future()  #: done when the connection is over
 
     # What the transport tells.
 
@@ -95,7 +94,6 @@ class Connection(asyncio.Protocol):
             if timer is not None:
                 timer.cancel()
         self._transport = None
-        self.gone.set_result(None)
         self._link.left(self)
 
     # What the link asks.
@@ -138,17 +136,6 @@ class Connection(asyncio.Protocol):
         self._flush()
         if self._transport is not None and not self._transport.is_closing():
             self._transport.write_eof()
-
-    def leave(self) -> None:
-        """Say that nothing more comes, and take nothing more, until the peer closes.
-
-        To close with bytes unread would be a reset, which takes answers that the peer has
-        not read yet back from it.
-        """
-        self._is_leaving = True
-        if self._transport is not None and not self._transport.is_closing():
-            self._transport.write_eof()
-            self._transport.resume_reading()
 
     def close(self) -> None:
         """Close once what is written has left."""

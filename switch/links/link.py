@@ -22,10 +22,6 @@ OnExchange = Callable[[Exchange], None]
 LINGER_SECONDS = 1.0
 
 
-#: How long a peer has to take its last answers and close, in seconds.
-LEAVING_SECONDS = 1.0
-
-
 class LinkError(Exception):
     """A link cannot be served: it says which and why, in one line."""
 

@@ -52,7 +52,8 @@ class Case:
     @property
     def verification(self) -> Verification:
         """What this way of reading the card must bring."""
-        return self.program.verification.get(self.request.channel, _NOTHING_REQUIRED)
+        reading = "stripe" if self.request.is_stripe else self.request.channel
+        return self.program.verification.get(reading, _NOTHING_REQUIRED)
 
     @property
     def pin_need(self) -> Need:
@@ -90,7 +91,7 @@ def check_status(case: Case) -> Reason | None:
 def check_expiry(case: Case) -> Reason | None:
     """Is the card past its last month, or does the message tell another expiry?"""
     expiry = case.card.expiry
-    if f"{case.today:%y%m}" > expiry:
+    if f"{case.today.year % 100:02d}{case.today.month:02d}" > expiry:
         return Reason.CARD_EXPIRED
     if case.request.expiry is not None and case.request.expiry != expiry:
         return Reason.CARD_EXPIRED
@@ -144,10 +145,13 @@ def billed(case: Case) -> Money | None:
     """Row 10: the amount in the account's currency, or none where the message has none.
 
     The billing amount where it is in the account's currency, else the transaction
-    amount where that is.
+    amount where that is. A billing amount of zero beside a transaction that has one is
+    no billing amount.
     """
     request, currency = case.request, case.card.currency
-    for money in (request.billing, request.transaction):
+    billing, transaction = request.billing, request.transaction
+    is_real = billing is not None and (billing.minor > 0 or transaction.minor == 0)
+    for money in (billing if is_real else None, transaction):
         if money is not None and money.currency == currency:
             return money
     if request.kind in ("inquiry", "verification"):

@@ -37,14 +37,18 @@ CHANNELS: Mapping[str, str] = {
     "02": "stripe",
     "05": "chip",
     "07": "contactless",
+    "80": "stripe",  # a chip that could not be read
     "81": "ecommerce",
     "90": "stripe",
-    "91": "stripe",  # contactless with stripe data: verified as a stripe is
+    "91": "contactless",
     "95": "chip",
 }
+_STRIPE_MODES = frozenset({"02", "80", "90", "91"})  # 91: a stripe's data over the air
 _ECOMMERCE_CONDITION = "59"  # DE25: electronic commerce
 _CASHBACK_AMOUNT_TYPE = "40"  # DE54: amount of cash inside the purchase
-_ADDITIONAL_AMOUNT = re.compile(r"[0-9]{2}(?P<type>[0-9]{2})[0-9]{3}[CD](?P<minor>[0-9]{12})")
+_ADDITIONAL_AMOUNT = re.compile(
+    r"[0-9]{2}(?P<type>[0-9]{2})(?P<currency>[0-9]{3})[CD](?P<minor>[0-9]{12})"
+)
 _ADDITIONAL_AMOUNT_LENGTH = 20
 _CVV2_TAG = "92"
 
@@ -100,6 +104,11 @@ class AuthorizationRequest:
     def is_repeat(self) -> bool:
         """The sender says that it sent this before (0101)."""
         return mti.is_repeat(self.mti)
+
+    @property
+    def is_stripe(self) -> bool:
+        """The data of a magnetic stripe was read, over whatever channel."""
+        return self.channel != "ecommerce" and (self.entry_mode or "")[:2] in _STRIPE_MODES
 
     @property
     def is_debit(self) -> bool:
@@ -256,6 +265,6 @@ def _cash_minor(message: Message, kind: str, transaction: Money) -> int:
         amount = _ADDITIONAL_AMOUNT.fullmatch(amounts[start : start + _ADDITIONAL_AMOUNT_LENGTH])
         if amount is None:
             raise MessageError("format", "additional_amounts", readable=message)
-        if amount["type"] == _CASHBACK_AMOUNT_TYPE:
+        if (amount["type"], amount["currency"]) == (_CASHBACK_AMOUNT_TYPE, transaction.currency):
             return min(int(amount["minor"]), transaction.minor)
     return transaction.minor

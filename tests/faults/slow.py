@@ -24,10 +24,10 @@ async def make_slow(connection: Connection, seconds: dict[CardInHand, float]) ->
 
 async def make_quick(connection: Connection) -> None:
     """Holds are as quick as before; who sleeps is told to leave."""
-    await connection.execute("DROP TRIGGER IF EXISTS sleep_before_hold ON holds")
     await connection.execute(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
     )
+    await connection.execute("DROP TRIGGER IF EXISTS sleep_before_hold ON holds")
 
 
 async def hold_state(connection: Connection, rrn: str) -> str | None:

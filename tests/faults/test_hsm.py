@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import asyncpg
 import pytest
@@ -48,6 +48,8 @@ async def _reject() -> None:
 @dataclass
 class FaultyHsm:
     """A software HSM of which some questions go wrong from their nth time on."""
+
+    is_inline: ClassVar = False
 
     hsm: SoftwareHsm
     fault: Callable[[], Awaitable[None]] = _sleep

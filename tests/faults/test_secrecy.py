@@ -103,9 +103,10 @@ async def _a_hard_day(switch: Switch) -> list[Message]:
             await load.more(50)
             answers = [client.send(message) for message in map(_again, messages[:9])]
             switch.signal_postgres(fault)
-            await load.more(1, "91")
-            switch.signal_postgres(signal.SIGCONT)
-            if fault is signal.SIGKILL:
+            if fault is signal.SIGSTOP:
+                await load.more(1, "91")
+                switch.signal_postgres(signal.SIGCONT)
+            else:
                 await asyncio.to_thread(switch.wait_for, "database_restarted")
             await load.more(50)
             await asyncio.wait(answers)

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from keys.hsm import (
     ArqcAnswer,
@@ -48,6 +48,8 @@ class ScriptedHsm:
 
     A line is a verdict, an exception to raise, or seconds to sleep before a match.
     """
+
+    is_inline: ClassVar = False
 
     arqc: list[Deed] = field(default_factory=list)
     code: list[Deed] = field(default_factory=list)

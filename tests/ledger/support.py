@@ -6,7 +6,6 @@ import itertools
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
@@ -87,7 +86,7 @@ def ask(
         authorization_code=f"{one % 1_000_000:06d}",
         issuer_authentication=None,
     )
-    return replace(call, **changes)
+    return call._replace(**changes)
 
 
 def turns(calls: Sequence[AuthorizationCall]) -> list[int]:
@@ -298,5 +297,5 @@ def within(seconds: float) -> Deadline:
 async def authorize(ledger: Ledger, call: AuthorizationCall, seconds: float = 20.0) -> Decision:
     """Decide a request through a ledger within so many seconds."""
     deadline = within(seconds)
-    call = replace(call, decide_by=ledger.clock.there(deadline.decide_by))
+    call = call._replace(decide_by=ledger.clock.there(deadline.decide_by))
     return await ledger.authorize(call, deadline)

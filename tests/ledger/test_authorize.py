@@ -30,7 +30,7 @@ async def test_repeat_of_an_approval(books: Books) -> None:
     original = Answer("decided", None, "AAAAAA", 8_000, "91AB")
     assert [original] == await books.decide(call)
     await books.decide(ask(account_id, 8_000))
-    copy = replace(call, mti="0101", authorization_code="BBBBBB", issuer_authentication=None)
+    copy = call._replace(mti="0101", authorization_code="BBBBBB", issuer_authentication=None)
     assert [original._replace(outcome="repeated")] == await books.decide(copy)
     assert 10_000 == await books.held(account_id)
     assert 2 == await books.recorded(account_id)
@@ -75,7 +75,7 @@ async def test_duplicate_conflict(books: Books, change: Mapping[str, Any]) -> No
     account_id = await books.account()
     call = ask(account_id, 2_000)
     (original,) = await books.decide(call)
-    assert "duplicate_conflict" == await books.reason(replace(call, **change))
+    assert "duplicate_conflict" == await books.reason(call._replace(**change))
     assert (2_000, 1) == (await books.held(account_id), await books.recorded(account_id))
     assert [original._replace(outcome="repeated")] == await books.decide(call)
 
@@ -93,7 +93,7 @@ async def test_repeat_of_what_was_taken_back(books: Books) -> None:
     await books.decide(call)
     assert "unwound" == await books.unwind(call)
     assert "reversed" == await books.reason(call)
-    assert "duplicate_conflict" == await books.reason(replace(call, transaction_minor=1))
+    assert "duplicate_conflict" == await books.reason(call._replace(transaction_minor=1))
 
 
 # ---- controls ---------------------------------------------------------------------------------
@@ -199,7 +199,7 @@ async def test_late(books: Books) -> None:
     assert "late" == await books.reason(late)
     assert (0, 0) == (await books.held(account_id), await books.recorded(account_id))
     assert (0, {}) == (await books.pin_tries(account_id), await books.usage(account_id))
-    assert "approved" == await books.reason(replace(ask(account_id), message_key=late.message_key))
+    assert "approved" == await books.reason(ask(account_id)._replace(message_key=late.message_key))
 
 
 async def test_late_in_company(books: Books) -> None:
@@ -216,7 +216,7 @@ async def test_no_verdict(books: Books) -> None:
     call = ask(await books.account(), hsm_fault=True)
     assert "unavailable" == await books.reason(call)
     assert 0 == await books.recorded(call.account_id)
-    assert "approved" == await books.reason(replace(call, hsm_fault=False))
+    assert "approved" == await books.reason(call._replace(hsm_fault=False))
 
 
 async def test_locked_by_another(books: Books, shared_database: str) -> None:

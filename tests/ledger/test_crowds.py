@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from contextlib import AsyncExitStack
-from dataclasses import replace
 from pathlib import Path
 
 import asyncpg
@@ -32,7 +31,7 @@ async def ledgers(stack: AsyncExitStack, url: str, folder: Path, count: int) -> 
 
 def attempt(call: AuthorizationCall) -> AuthorizationCall:
     """A copy of a message, which has a code of its own to give."""
-    return replace(call, authorization_code=f"{number() % 1_000_000:06d}")
+    return call._replace(authorization_code=f"{number() % 1_000_000:06d}")
 
 
 async def test_copies(books: Books, shared_database: str, tmp_path: Path) -> None:

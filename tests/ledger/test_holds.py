@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from pathlib import Path
 
 import asyncpg
@@ -64,7 +63,7 @@ async def test_unwound_in_its_own_period(books: Books) -> None:
         "UPDATE authorizations SET received_at = '2020-01-15 12:00Z'",
         "UPDATE holds SET received_at = '2020-01-15 12:00Z'",
         "UPDATE message_keys SET received_at = '2020-01-15 12:00Z'",
-        "UPDATE limit_usage SET period_start = '2020-01-15'",
+        "UPDATE limit_usage SET period_start = '2020-01-15', counted_from = '2020-01-15Z'",
     ):
         await books.connection.execute(f"{statement} WHERE account_id = $1", account_id)
     await books.decide(new)
@@ -74,6 +73,42 @@ async def test_unwound_in_its_own_period(books: Books) -> None:
         account_id,
     )
     assert [(0, 0), (3_000, 1)] == [tuple(row) for row in rows]
+
+
+async def test_older_than_the_limit(books: Books) -> None:
+    """A debit from before its limit was set is not in the usage, so nothing of it is given back."""
+    account_id = await books.account()
+    older, newer = ask(account_id, 3_000), ask(account_id, 2_000)
+    await books.decide(older)
+    await books.limit(account_id, amount_minor=50_000)
+    await books.decide(newer)
+    assert "unwound" == await books.unwind(older)
+    used = await books.connection.fetchrow(
+        "SELECT amount_minor, count FROM limit_usage WHERE account_id = $1", account_id
+    )
+    assert (2_000, 1) == tuple(used)
+
+
+async def test_told_to_a_copy(books: Books) -> None:
+    """An approval that a copy was told of stays, until the copy's own answer proves late too."""
+    call = ask(await books.account())
+    copy = call._replace(mti="0101", authorization_code="COPY01")
+    await books.decide(call)
+    assert "repeated" == await books.reason(copy)
+    assert "told" == await books.unwind(call)
+    assert 1_000 == await books.held(call.account_id)
+    assert "unwound" == await books.unwind(copy)
+    assert 0 == await books.held(call.account_id)
+    assert "reversed" == await books.reason(copy)
+
+
+async def test_late_copy_of_a_told_approval(books: Books) -> None:
+    """A copy whose answer is late takes nothing from an original that was answered in time."""
+    call = ask(await books.account())
+    copy = call._replace(mti="0101", authorization_code="COPY01")
+    await books.decide(call, copy)
+    assert "nothing" == await books.unwind(copy)
+    assert 1_000 == await books.held(call.account_id)
 
 
 async def test_marked(books: Books) -> None:
@@ -99,7 +134,7 @@ async def test_attempt_of_another(books: Books) -> None:
     call = ask(await books.account())
     await books.decide(call)
     code = "111111" if call.authorization_code != "111111" else "222222"
-    assert "nothing" == await books.unwind(replace(call, authorization_code=code))
+    assert "nothing" == await books.unwind(call._replace(authorization_code=code))
     assert 1_000 == await books.held(call.account_id)
     assert "approved" == (await books.reason(call)).replace("repeated", "approved")
 

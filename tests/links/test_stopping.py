@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import socket
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,18 +16,30 @@ import pytest
 from switch.wire.message import Message
 from tests.client import Client, all_of, connected
 from tests.links.conftest import locked
-from tests.process import PATIENCE_SECONDS, Switch, is_alive, running, until
+from tests.process import PATIENCE_SECONDS, Switch, command, is_alive, running, until
 from tests.traffic import add_load_cards, code, load_card, purchase
 
 CARDS = 50
 
 
-@pytest.fixture
-def switch(quick_path: Path) -> Iterator[Switch]:
-    """A switch of this test's own, with load cards."""
-    with running(quick_path) as started:
+@pytest.fixture(scope="module")
+def prepared(quick_root: Path) -> Iterator[Switch]:
+    """A switch that is stopped, with load cards in its database."""
+    with (
+        tempfile.TemporaryDirectory(dir=quick_root) as folder,
+        running(Path(folder)) as started,
+    ):
         add_load_cards(started.database_url, CARDS)
+        started.stop()
         yield started
+
+
+@pytest.fixture
+def switch(prepared: Switch) -> Iterator[Switch]:
+    """The same, started; nothing of it runs after the test."""
+    prepared.log_file.write_bytes(b"")
+    yield prepared.start()
+    prepared.end()
 
 
 async def load_until_closed(client: Client) -> tuple[int, int]:
@@ -109,22 +122,18 @@ def test_a_switch_can_be_stopped_while_it_starts(quick_path: Path) -> None:
 
 
 @pytest.mark.parametrize("setting", ["links__0__listen", "admin__listen"])
-def test_a_port_that_is_taken_is_one_line(quick_path: Path, setting: str) -> None:
+def test_a_port_that_is_taken_is_one_line(prepared: Switch, setting: str) -> None:
     """Where its port is taken a switch says so in one line, exits with 1 and leaves nothing."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         address = "{}:{}".format(*taken.getsockname())
-        switch = Switch(quick_path, **{setting: address})
-        try:
-            switch.start(wait=False)
-            assert 1 == switch.wait()
-            assert [] == switch.postgres_pids()
-        finally:
-            switch.end()
-    said = switch.error_file.read_text()
-    assert 1 == said.count("\n")
-    assert said.startswith("switch: ")
-    assert f"cannot listen on {address}" in said
-    for line in switch.log_file.read_text().splitlines():
+        switch = Switch(prepared.folder, **{setting: address})
+        refused = command("run", folder=switch.folder, settings=switch.settings)
+    assert 1 == refused.returncode
+    assert 1 == refused.stderr.count("\n")
+    assert refused.stderr.startswith("switch: ")
+    assert f"cannot listen on {address}" in refused.stderr
+    for line in refused.stdout.splitlines():
         assert isinstance(json.loads(line), dict)
+    assert [] == switch.postgres_pids()

@@ -121,6 +121,10 @@ EMV, CODE = Reason.CRYPTOGRAM_MISMATCH, Reason.CARD_CODE_MISMATCH
         (STRIPE, Verdicts(track_code=NO),                           CODE),
         (STRIPE, Verdicts(),                                        CODE),
         (STRIPE, Verdicts(track_code=YES, cvv2=NO),                 CODE),
+        # a chip that fell back to its stripe, and a stripe's data over the air
+        (STRIPE | {22: "801"}, Verdicts(),                          CODE),
+        (STRIPE | {22: "911"}, Verdicts(),                          CODE),
+        (STRIPE | {22: "911"}, Verdicts(track_code=YES),            None),
         (STRIPE, Verdicts(track_code=YES, cryptogram=NO),           EMV),
         # e-commerce: CVV2 is required
         (NET,    Verdicts(cvv2=YES),                                None),
@@ -190,6 +194,9 @@ def test_pin_question(
         ({49: "978", 6: "000000004000", 51: "826"}, "978", 2_500),
         ({6: "000000004000"},                      "978", 2_500),
         ({4: "9" * 12},                            "978", 999_999_999_999),
+        # A billing amount of nothing beside a transaction of something is none.
+        ({49: "840", 6: "000000000000", 51: "978"}, "978", None),
+        ({6: "000000000000", 51: "978"},           "978", 2_500),
         # Inquiries and verifications need no amount in the account's currency.
         ({3: "310000", 49: "840"},                 "978", 0),
         ({4: "000000000000", 49: "840"},           "978", 0),

@@ -109,7 +109,7 @@ BEGIN
         ),
         -- A repeat gets the answer its original got, and moves no money.
         repeated AS (
-            SELECT l.ordinal,
+            SELECT l.ordinal, l.account_id, l.message_key, l.authorization_code AS attempt,
                    CASE WHEN o.transaction_minor <> l.transaction_minor
                           OR o.transaction_currency <> l.transaction_currency
                           OR o.processing_code <> l.processing_code THEN 'duplicate_conflict'
@@ -237,12 +237,19 @@ BEGIN
                AND (d.pin_verdict = 'mismatch' OR (d.pin_verdict = 'match' AND d.pin_tries > 0))
                AND c.account_id = d.account_id AND c.card_id = d.card_id
         ),
+        -- What a repeat is told must stay: an unwinding of its original comes too late.
+        told AS (
+            INSERT INTO approvals_repeated (account_id, message_key, authorization_code)
+            SELECT r.account_id, r.message_key, r.attempt FROM repeated AS r WHERE r.reason IS NULL
+            ON CONFLICT DO NOTHING
+        ),
         used AS (
             INSERT INTO limit_usage AS u (
-                account_id, card_id, scope, period, period_start, amount_minor, count)
+                account_id, card_id, scope, period, period_start, amount_minor, count,
+                counted_from)
             SELECT l.account_id, l.card_id, l.scope, l.period,
                    period_start_v1(l.period, v_now, d.time_zone, d.week_starts),
-                   use.amount_minor, 1
+                   use.amount_minor, 1, v_now
               FROM decided AS d
               JOIN limits AS l ON l.account_id = d.account_id AND l.card_id = d.card_id
              CROSS JOIN LATERAL (

@@ -20,6 +20,7 @@ RETURNS void LANGUAGE sql VOLATILE AS $$
        AND u.account_id = z.account_id AND u.card_id = z.card_id
        AND u.scope = s.scope AND u.period = t.period
        AND u.period_start = period_start_v1(t.period, z.received_at, p.time_zone, p.week_starts)
+       AND u.counted_from <= z.received_at
 $$;
 
 -- release_hold_v1: close an open hold under its account's lock, which the caller holds.
@@ -44,17 +45,19 @@ BEGIN
 END
 $$;
 
--- unwind_v1: take back an authorization whose answer did not leave in time.
--- Only the attempt that gave this code is taken back: a repeat that found an earlier approval
--- must not undo it. Where nothing is there it leaves a mark, so that a backend which commits
--- it later declines. Gives unwound, marked, or nothing.
+-- unwind_v1: take back what one attempt at a message did, for its answer did not leave in time.
+-- The code tells attempts apart. An attempt that was approved takes its approval back, unless a
+-- repeat was told of it meanwhile; such a repeat, when it is itself too late, takes its word back,
+-- and then the approval goes. Where nothing is there a mark is left, so that a backend which
+-- commits it later declines. Gives unwound, told, marked, or nothing.
 CREATE OR REPLACE FUNCTION unwind_v1(
     p_account_id bigint, p_message_key bytea, p_authorization_code text)
 RETURNS text LANGUAGE plpgsql VOLATILE
 -- An account that a stranger holds must not keep the others waiting: this one is tried again.
 SET lock_timeout = '1s' AS $$
 DECLARE
-    v_key message_keys;
+    v_key       message_keys;
+    v_approval  authorizations;
 BEGIN
     PERFORM FROM accounts WHERE account_id = p_account_id FOR NO KEY UPDATE;
 
@@ -66,13 +69,26 @@ BEGIN
         RETURN 'marked';
     END IF;
 
-    UPDATE authorizations SET unwound_at = clock_timestamp()
+    DELETE FROM approvals_repeated
+     WHERE account_id = p_account_id AND message_key = p_message_key
+       AND authorization_code = p_authorization_code;
+    UPDATE authorizations
+       SET unwind_asked_at = CASE WHEN authorization_code = p_authorization_code
+                                  THEN clock_timestamp() ELSE unwind_asked_at END
      WHERE account_id = p_account_id AND authorization_id = v_key.authorization_id
        AND received_at = v_key.received_at AND reason IS NULL AND unwound_at IS NULL
-       AND authorization_code = p_authorization_code;
-    IF NOT FOUND THEN
+    RETURNING * INTO v_approval;
+    IF v_approval.unwind_asked_at IS NULL THEN
         RETURN 'nothing';
     END IF;
+    IF EXISTS (SELECT FROM approvals_repeated
+                WHERE account_id = p_account_id AND message_key = p_message_key) THEN
+        RETURN 'told';
+    END IF;
+
+    UPDATE authorizations SET unwound_at = clock_timestamp()
+     WHERE account_id = p_account_id AND authorization_id = v_key.authorization_id
+       AND received_at = v_key.received_at;
     PERFORM release_hold_v1(p_account_id, v_key.authorization_id, 'unwound');
     RETURN 'unwound';
 END

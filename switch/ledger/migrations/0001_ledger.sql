@@ -77,6 +77,7 @@ CREATE TABLE limit_usage (
     period_start  date   NOT NULL,  -- in the program's time zone
     amount_minor  bigint NOT NULL,
     count         int    NOT NULL,
+    counted_from  timestamptz NOT NULL,  -- older debits of the period are not in it
     PRIMARY KEY (account_id, card_id, scope, period, period_start)
 ) WITH (fillfactor = 60);
 
@@ -110,7 +111,8 @@ CREATE TABLE authorizations (
     authorization_code      text,
     available_minor         bigint      NOT NULL,  -- after this decision
     issuer_authentication   text,                  -- tag 91 of an approval: a repeat gets it again
-    unwound_at              timestamptz,           -- taken back: its answer never left in time
+    unwind_asked_at         timestamptz,           -- its answer did not leave in time
+    unwound_at              timestamptz,           -- and it was taken back
     PRIMARY KEY (account_id, authorization_id, received_at)
 ) PARTITION BY RANGE (received_at);
 
@@ -126,6 +128,16 @@ CREATE TABLE message_keys (
     PRIMARY KEY (account_id, message_key)
 );
 CREATE INDEX message_keys_received_at ON message_keys USING brin (received_at);
+
+-- Repeats that were told of an approval, each by the code of its own attempt. While there is
+-- one, the approval is not taken back.
+CREATE TABLE approvals_repeated (
+    account_id          bigint      NOT NULL,
+    message_key         bytea       NOT NULL,
+    authorization_code  text        NOT NULL,
+    told_at             timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (account_id, message_key, authorization_code)
+);
 
 -- A reversal that was here before its original: the late original is declined.
 CREATE TABLE reversals_early (
