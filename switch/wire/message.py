@@ -19,6 +19,7 @@ from specs.field import Field
 from specs.spec import Spec
 from switch.wire.error import MessageError
 from switch.wire.mti import is_mti, without_repeat
+from switch.wire.plan import plans
 
 __all__ = ["Message", "MessageError", "decode", "encode", "require"]
 
@@ -122,7 +123,14 @@ def decode(data: bytes, spec: Spec) -> Message:
     bitmap_at = _mti_size(spec)
     if not _BITMAPS[spec.codec["p"]["data_enc"]].match(data, bitmap_at):
         raise MessageError("bitmap", "bitmap", bitmap_at, Message(mti, {}))
+    short = plans(spec)
+    if short.are_possible and (found := short.decode(data)) is not None:
+        return Message(mti, found)
+    return decode_at_length(data, mti, spec)
 
+
+def decode_at_length(data: bytes, mti: str, spec: Spec) -> Message:
+    """The same by pyiso8583, for every dialect and for whatever is wrong."""
     decoded, encoded, stop = _decoded(data, spec)
     rules = _rules(spec)
     fields: dict[int, str] = {}
@@ -150,6 +158,14 @@ def encode(message: Message, spec: Spec) -> bytes:
     """Write one message. Raises `MessageError` for a value that its dialect does not allow."""
     if not is_mti(message.mti):
         raise MessageError("format", "mti")
+    short = plans(spec)
+    if short.are_possible and (made := short.encode(message.mti, message.fields)) is not None:
+        return made
+    return encode_at_length(message, spec)
+
+
+def encode_at_length(message: Message, spec: Spec) -> bytes:
+    """The same by pyiso8583."""
     rules = _rules(spec)
     document = {"t": message.mti}
     for number, value in message.fields.items():
