@@ -134,10 +134,22 @@ class Switch:
         if self.process is not None and self.process.poll() is None:
             self.process.kill()
             self.process.wait()
+        self._end_postgres()
+
+    def _end_postgres(self) -> None:
         pids = self.postgres_pids()
         for pid in pids:
             _signal(pid, signal.SIGCONT)
-            _signal(pid, signal.SIGKILL)
+        # An immediate shutdown takes the shared memory along, which a kill leaves in /dev/shm.
+        for pid in pids:
+            if parent(pid) not in pids:
+                _signal(pid, signal.SIGQUIT)
+        give_up = time.monotonic() + PATIENCE_SECONDS / 3
+        while any(map(is_alive, pids)) and time.monotonic() < give_up:
+            time.sleep(POLL_SECONDS)
+        for pid in pids:
+            if is_alive(pid):
+                _signal(pid, signal.SIGKILL)
         until(lambda: not any(map(is_alive, pids)), "the end of Postgres")
 
     # Its log.

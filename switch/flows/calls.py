@@ -7,6 +7,7 @@ import os
 from switch.flows.additions import issuer_authentication
 from switch.flows.issuer import Issuer
 from switch.ledger.calls import AuthorizationCall, RefusedCall
+from switch.log_fields import scrub
 from switch.rules import checks
 from switch.rules.checks import Case, Verdicts
 from switch.rules.reason import Reason
@@ -69,7 +70,7 @@ def authorization_call(case: Case, verdicts: Verdicts, issuer: Issuer) -> Author
         acquirer=request.acquirer,
         terminal=request.terminal,
         merchant=request.merchant,
-        merchant_name=request.merchant_name,
+        merchant_name=scrub(request.merchant_name) if request.merchant_name else None,
         mcc=request.mcc,
         country=request.country,
         entry_mode=request.entry_mode,

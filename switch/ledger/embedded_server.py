@@ -206,7 +206,7 @@ class Server:
         """Start the server over the cluster, which is made where there is none."""
         if not self._folder.data.exists():
             await to_the_end(self._make_cluster)
-        self._launched = int(await to_the_end(self._start))
+        await to_the_end(self._start)
 
     def _make_cluster(self) -> None:
         """Run initdb beside the cluster's place and move what it made there when it is whole."""
@@ -222,8 +222,8 @@ class Server:
         finally:
             os.close(file)
 
-    def _start(self) -> str:
-        """Start Postgres in a session of its own; its process id."""
+    def _start(self) -> None:
+        """Start Postgres in a session of its own."""
         made_by, ours = self._folder.cluster_major(), self.binaries.major()
         if made_by != ours:
             raise EmbeddedError(
@@ -238,7 +238,9 @@ class Server:
                 "pg_stat_statements.track_utility": "off",  # their text would stand there whole
             }
         flags = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
-        return self._run(str(self._folder.log), "postgres", "-D", str(self._folder.data), *flags)
+        printed = self._run(str(self._folder.log), "postgres", "-D", str(self._folder.data), *flags)
+        # Kept here, in the thread: one who is cancelled while starting must still know whom to stop.
+        self._launched = int(printed)
 
     def _run(self, log: str, program: str, *arguments: str) -> str:
         """Run a program as somebody who is not root; what it printed."""

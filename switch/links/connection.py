@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, cast
 
 from switch.deadline import Deadline
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
 WRITE_BUFFER_MAX = 64 * 1024
 #: How long such a peer is waited for before its connection is closed, in seconds.
 NOT_READING_SECONDS = 10.0
+#: Frames of one connection that one turn of the loop takes: some milliseconds, where all are
+#: refused for overload.
+FRAMES_A_TURN = 32
 
 
 class Connection(asyncio.Protocol):
@@ -32,6 +37,9 @@ class Connection(asyncio.Protocol):
         self._is_stuck = False
         self._has_said_all = False
         self._is_deaf = False
+        self._backlog: Iterator[bytes] = iter(())
+        self._backlog_at: float | None = None  # when it came, while there is one
+        self._next_turn: asyncio.Handle | None = None
         self._in_flight = 0
         self._unwritten: list[bytes] = []
         self._giving_up: asyncio.TimerHandle | None = None
@@ -57,16 +65,8 @@ class Connection(asyncio.Protocol):
         if self._is_deaf:
             return
         self._wait_for_more()
-        try:
-            for payload in self._framer.receive(data):
-                if payload:  # an empty frame is a keep-alive
-                    self._link.received(self, payload, received_at)
-        except FrameError as error:
-            # The length itself is a lie: nothing after it can be trusted.
-            self._link.event(
-                "frame_error", peer=self.peer, problem=error.problem, offset=error.offset
-            )
-            self.close()
+        self._backlog, self._backlog_at = self._framer.receive(data), received_at
+        self._take_turn()
 
     def eof_received(self) -> bool:
         """The peer sends nothing more. True keeps the connection open: it waits for answers."""
@@ -76,8 +76,7 @@ class Connection(asyncio.Protocol):
     def pause_writing(self) -> None:
         """The peer does not read what we write."""
         self._is_stuck = True
-        if self._transport is not None:
-            self._transport.pause_reading()
+        self._read_or_wait()
         self._giving_up = self._loop.call_later(NOT_READING_SECONDS, self._give_up)
 
     def resume_writing(self) -> None:
@@ -85,8 +84,9 @@ class Connection(asyncio.Protocol):
         self._is_stuck = False
         if self._giving_up is not None:
             self._giving_up.cancel()
-        if self._transport is not None:
-            self._transport.resume_reading()
+        if self._backlog_at is not None and self._next_turn is None:
+            self._take_turn()
+        self._read_or_wait()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """It is over; what is in flight is decided all the same."""
@@ -130,6 +130,8 @@ class Connection(asyncio.Protocol):
         connection, and cost the peer answers that it has not read yet.
         """
         self._is_deaf = True
+        self._backlog_at = None
+        self._read_or_wait()
 
     def finish(self) -> None:
         """Say that no more answers come; the peer closes when it has read them."""
@@ -148,10 +150,52 @@ class Connection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
+    @property
+    def _is_over(self) -> bool:
+        return self._transport is None or self._transport.is_closing()
+
     def _flush(self) -> None:
         unwritten, self._unwritten = self._unwritten, []
         if unwritten and self._transport is not None:
             self._transport.write(b"".join(unwritten))
+
+    def _take_turn(self) -> None:
+        """Take some frames of what came; while there are more, read no more, and go on later.
+
+        One read can bring thousands. Taken in one turn of the loop, they would make
+        everybody else late.
+        """
+        self._next_turn = None
+        received_at = self._backlog_at
+        if received_at is None or self._is_stuck or self._is_over:
+            return
+        taken = 0
+        try:
+            for payload in itertools.islice(self._backlog, FRAMES_A_TURN):
+                taken += 1
+                if payload:  # an empty frame is a keep-alive
+                    self._link.received(self, payload, received_at)
+        except FrameError as error:
+            # The length itself is a lie: nothing after it can be trusted.
+            self._link.event(
+                "frame_error", peer=self.peer, problem=error.problem, offset=error.offset
+            )
+            self.close()
+            return
+        if taken < FRAMES_A_TURN:
+            self._backlog_at = None
+        else:
+            self._next_turn = self._loop.call_soon(self._take_turn)
+        self._read_or_wait()
+
+    def _read_or_wait(self) -> None:
+        """Read on where the peer reads too and all that came is taken."""
+        if self._transport is None or self._transport.is_closing():
+            return
+        if self._is_stuck or self._backlog_at is not None:
+            self._transport.pause_reading()
+        else:
+            self._transport.resume_reading()
 
     def _give_up(self) -> None:
         self._link.event("peer_not_reading", peer=self.peer, seconds=NOT_READING_SECONDS)

@@ -24,6 +24,7 @@ LINKS: dict[str, dict[str, object]] = {
     "ascii4-inclusive": {"framing": "4-ascii-inclusive"},
     "narrow": {"in_flight_max": 2},
     "crowded": {"connections_max": 2},
+    "prompt": {"framing": "4-ascii", "answer_within_ms": 1000, "margin_ms": 300},
     "impatient": {"idle_timeout_s": 1},
 }
 

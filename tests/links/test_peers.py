@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
+import signal
 import socket
 import time
 from pathlib import Path
@@ -154,3 +157,33 @@ async def test_a_peer_that_never_reads_costs_only_itself(
         assert [True] * len(untold) == [row[0] for row in rows]
     finally:
         await connection.close()
+
+
+def fill(port: int, frames: bytes) -> socket.socket:
+    """A connection on which all is sent that fits between two processes that do not read."""
+    one = socket.create_connection(("127.0.0.1", port))
+    one.setblocking(False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            one.send(frames)
+    return one
+
+
+async def test_a_flood_on_one_link_makes_nobody_else_late(
+    switch: Switch, cards: list[CardInHand]
+) -> None:
+    """Thousands of frames in one read are taken in turns: another link is answered in time."""
+    frames = b"".join(
+        Framing.parse("2-byte").frame(encode(purchase(cards[160]), load_spec("iso87-ascii")))
+        for _ in range(500)
+    )
+    async with connected(switch.port("prompt"), framing="4-ascii") as neighbour:
+        assert "00" == code(await neighbour.ask(echo()))
+        os.kill(switch.pid, signal.SIGSTOP)
+        flood = await asyncio.to_thread(fill, switch.port(), frames)
+        os.kill(switch.pid, signal.SIGCONT)
+        try:
+            for number in range(3):
+                assert "00" == code(await neighbour.ask(purchase(cards[170 + number])))
+        finally:
+            flood.close()
