@@ -8,7 +8,7 @@ codes, PIN values and cryptograms belongs to issuing, not to authorizing.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol
 
@@ -58,7 +58,7 @@ class VisaPvv:
 
     key: KeyRef
     pvki: str  #: PIN verification key index, one digit 0-6
-    pvv: str  #: four digits
+    pvv: str = field(repr=False)  #: four digits
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,8 @@ class Ibm3624:
     """The reference of an IBM 3624 PIN offset."""
 
     key: KeyRef
-    offset: str  #: four to twelve digits; its length is the PIN's checked length
+    #: four to twelve digits; its length is the PIN's checked length
+    offset: str = field(repr=False)
     decimalization_table: str  #: sixteen digits
     validation_data: str  #: sixteen hex digits
 
@@ -109,7 +110,7 @@ class Cryptogram:
     """An application cryptogram and all that it was made over."""
 
     scheme: CryptogramScheme
-    pan: str
+    pan: str = field(repr=False)
     pan_sequence_number: str  #: two digits
     atc: bytes  #: two bytes
     data: bytes  #: already padded to a multiple of eight bytes

@@ -41,7 +41,9 @@ STOP_SECONDS = 5.0
 #: What refuses to start with one line and no traceback.
 REFUSALS = (
     AdminError,
+    loader.DemoError,
     EmbeddedError,
+    HsmRejected,
     JournalError,
     KeyFileError,
     LinkError,
@@ -224,7 +226,7 @@ async def make_ready(url: str) -> None:
 
 async def load_demo_when_empty(settings: Settings, url: str, vault: Vault) -> None:
     """A first start has cards to try: the demo's, where settings let it and nothing is there."""
-    if not settings.demo.load_when_empty:
+    if settings.hsm.production or not settings.demo.load_when_empty:
         return
     connection = await asyncpg.connect(url)
     try:
@@ -265,6 +267,10 @@ def _gauges(metrics: Metrics, ledger: Ledger, links: list[Link]) -> None:
     metrics.gauge(
         "switch_connections", "Peers that are connected.",
         lambda: sum(link.connections for link in links),
+    )  # fmt: skip
+    metrics.gauge(
+        "switch_unwinds_pending", "Messages that wait to be taken back.",
+        lambda: ledger.unwinding,
     )  # fmt: skip
     metrics.gauge(
         "switch_decisions_waiting", "Decisions that wait for a database connection.",

@@ -34,7 +34,7 @@ FIELDS: dict[str, str] = {
     "response_code": "DE39 as answered",
     "authorization_code": "DE38 as answered",
     "repeat": "true where the answer is that of an earlier copy",
-    "outcome": "what became of the answer: sent, late, link gone",
+    "outcome": "what became of the answer: sent, late, unread, link_gone; dropped: there was none",
     # where the time went
     "parse_us": "microseconds from the last byte to the typed request",
     "find_us": "microseconds to find the card",

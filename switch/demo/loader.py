@@ -13,6 +13,11 @@ from keys.vault import Vault
 from switch.demo.program import PROGRAM_ID, DemoAccount, DemoCard, load_cards, read_program
 from switch.ledger.queries import QUERIES
 
+
+class DemoError(Exception):
+    """The demo cannot be loaded: says why in one line."""
+
+
 #: Cards that one COPY carries.
 CHUNK = 5_000
 
@@ -23,9 +28,15 @@ async def is_empty(connection: asyncpg.Connection) -> bool:
 
 
 async def reset(connection: asyncpg.Connection, vault: Vault) -> int:
-    """Forget everything and load the demo's 22 cards. Gives how many."""
+    """Forget everything and load the demo's 22 cards. Gives how many.
+
+    Raises `DemoError` where there is a program that is not the demo's.
+    """
     demo = read_program()
     program = demo.program
+    others = await connection.fetchval(QUERIES["other_programs"], program["name"])
+    if others:
+        raise DemoError(f"the database has card programs of its own ({others}): it is left alone")
     async with connection.transaction():
         await connection.execute(QUERIES["empty_everything"])
         await connection.execute(

@@ -53,8 +53,14 @@ class Router:
         """Answer one frame 91 without deciding it: there is too much in flight."""
         exchange = Exchange(self._link, deadline, len(payload), fault="overload")
         try:
-            exchange.message = decode(payload, self._spec)
-            self._answer_fault(exchange, Reason.UNAVAILABLE)
+            message = exchange.message = decode(payload, self._spec)
+            if ROUTES.get(mti.without_repeat(message.mti)) is Router._network:
+                # An echo costs nothing, and a scheme takes a link down whose echoes fail.
+                require(message, self._spec)
+                exchange.reply = manage(NetworkRequest.parse(message, self._spec))
+                self._encode(exchange)
+            else:
+                self._answer_fault(exchange, Reason.UNAVAILABLE)
         except MessageError as error:
             self._unreadable(exchange, error)
         return exchange

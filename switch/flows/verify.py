@@ -130,7 +130,8 @@ def _track_code(case: Case, issuer: Issuer) -> _Question[Verdict] | None:
     """The iCVV that a chip carries in its track 2, else the CVV of a stripe.
 
     A track is a stripe's unless a chip was read: one that fell back to its stripe, or
-    whose entry mode nobody knows, is verified too.
+    whose entry mode nobody knows, is verified too. It is verified over what we know of the
+    card: over the track's own words, whoever writes a track could choose which code passes.
     """
     track = case.request.track
     if track is None:
@@ -140,11 +141,11 @@ def _track_code(case: Case, issuer: Issuer) -> _Question[Verdict] | None:
     if len(code) < _CODE_LENGTH or not code.isdigit():
         return None
     is_chip = case.request.channel in ("chip", "contactless") and not case.request.is_stripe
-    service_code = case.program.icvv_service_code if is_chip else track.service_code
+    service_code = case.program.icvv_service_code if is_chip else case.card.service_code
     return issuer.hsm.verify_card_code(
         case.program.keys.card_code,
         pan=track.pan,
-        expiry=track.expiry,
+        expiry=case.card.expiry,
         service_code=service_code,
         code=code,
     )

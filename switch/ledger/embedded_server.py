@@ -239,7 +239,7 @@ class Server:
             }
         flags = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
         printed = self._run(str(self._folder.log), "postgres", "-D", str(self._folder.data), *flags)
-        # Kept here, in the thread: one who is cancelled while starting must still know whom to stop.
+        # Kept here, in the thread: who is cancelled while starting must still know whom to stop.
         self._launched = int(printed)
 
     def _run(self, log: str, program: str, *arguments: str) -> str:

@@ -36,6 +36,9 @@ ABANDON_SECONDS = 15.0
 Run = Callable[
     [asyncpg.Connection, Sequence[tuple[int, Call]]], Awaitable[Sequence[Answer | Exception]]
 ]
+#: Classes of SQLSTATE that are nobody's fault and rolled back: serialization and deadlock, no
+#: disk or memory, an object in use, an operator's cancel, the system beneath (PostgreSQL, app. A).
+OUTAGES = frozenset({"40", "53", "55", "57", "58"})
 #: What an attempt to connect raises while the server is away, starting or recovering.
 NOT_CONNECTED = (
     OSError,
@@ -113,6 +116,8 @@ class PostgresLane(Generic[Call, Answer]):
             if error.severity_en != "ERROR":
                 self._drop(connection)
                 raise OutcomeUnknown from None
+            if error.sqlstate[:2] in OUTAGES:
+                raise LedgerUnavailable(f"{type(error).__name__} {error.sqlstate}") from None
             # Its text may quote a row; its class and SQLSTATE say what is needed.
             raise CallRefused(f"{type(error).__name__} {error.sqlstate}") from None
         except (OSError, asyncpg.InterfaceError, asyncpg.InternalClientError):
@@ -134,8 +139,9 @@ class PostgresLane(Generic[Call, Answer]):
             max_cached_statement_lifetime=0,
         )
         try:
-            await self._clock.measure(connection)
-            await self._run(connection, ())  # prepares the call before money waits for it
+            async with asyncio.timeout(self._connect_timeout):
+                await self._clock.measure(connection)
+                await self._run(connection, ())  # prepares the call before money waits for it
         except BaseException:  # a stop too: nobody else knows of this connection
             connection.terminate()
             raise

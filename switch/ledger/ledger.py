@@ -25,6 +25,8 @@ from switch.rules.program import Program
 
 #: Months whose partitions are made ahead of time: a sweep that fails for weeks costs nothing.
 PARTITION_MONTHS_AHEAD = 3
+#: Connections that find cards: more than one, so that one that hangs stops nobody.
+FIND_LANES = 2
 #: How often they are looked after, in seconds.
 PARTITIONS_SECONDS = 3600.0
 #: How often holds that are past their time are looked for, in seconds.
@@ -33,6 +35,8 @@ SWEEP_SECONDS = 5.0
 SWEEP_MOST = 500
 #: How long one housekeeping statement may take, in seconds: sweeping, unwinding.
 HOUSEKEEPING_SECONDS = 5.0
+
+_READ_CLOCK = "read_clock"
 
 OnEvent = Callable[..., None]
 
@@ -61,9 +65,9 @@ class Ledger:
             )
 
         self._deciding = [lane(_authorize) for _ in range(connections)]
-        self._finding = [lane(_find_cards)]
+        self._finding = [lane(_find_cards) for _ in range(FIND_LANES)]
         self._refusing = [lane(_refuse)]
-        self._keeping = [lane(_housekeep)]
+        self._keeping = [lane(self._housekeep)]
         self._decisions: Batcher[AuthorizationCall, Decision] = _batcher(self._deciding, batch_max)
         self._finds: Batcher[bytes, Card | None] = _batcher(self._finding, batch_max)
         self._refusals: Batcher[RefusedCall, None] = _batcher(self._refusing, batch_max)
@@ -74,7 +78,14 @@ class Ledger:
     @property
     def is_ready(self) -> bool:
         """Whether a decision can be made now."""
-        return any(lane.is_ready for lane in self._deciding) and self._finding[0].is_ready
+        return all(
+            any(lane.is_ready for lane in lanes) for lanes in (self._deciding, self._finding)
+        )
+
+    @property
+    def unwinding(self) -> int:
+        """How many messages wait to be taken back."""
+        return len(self._journal.pending)
 
     @property
     def waiting(self) -> int:
@@ -151,6 +162,7 @@ class Ledger:
         while True:
             await asyncio.sleep(SWEEP_SECONDS)
             try:
+                await self._chore(_READ_CLOCK)
                 if time.monotonic() > partitions_at:
                     await self._chore("make_partitions", PARTITION_MONTHS_AHEAD)
                     partitions_at = time.monotonic() + PARTITIONS_SECONDS
@@ -166,6 +178,20 @@ class Ledger:
         by = time.monotonic() + HOUSEKEEPING_SECONDS
         rows: list[Any] = await self._chores.submit((name, parameters), key=None, decide_by=by)
         return rows
+
+    async def _housekeep(
+        self,
+        connection: asyncpg.Connection,
+        calls: Sequence[tuple[int, tuple[str, tuple[Any, ...]]]],
+    ) -> list[Any]:
+        answers: list[Any] = []
+        for _, (name, values) in calls:
+            if name == _READ_CLOCK:  # it drifts, it is set, and a machine may sleep
+                await self.clock.measure(connection)
+                answers.append([])
+            else:
+                answers.append(await connection.fetch(QUERIES[name], *values))
+        return answers
 
     def _lanes(self) -> list[PostgresLane[Any, Any]]:
         return [*self._deciding, *self._finding, *self._refusing, *self._keeping]
@@ -202,9 +228,3 @@ async def _refuse(
     parameters = columns([call for _, call in calls], RefusedCall)
     await connection.execute(QUERIES["refuse"], *parameters)
     return [None] * len(calls)
-
-
-async def _housekeep(
-    connection: asyncpg.Connection, calls: Sequence[tuple[int, tuple[str, tuple[Any, ...]]]]
-) -> list[Any]:
-    return [await connection.fetch(QUERIES[name], *values) for _, (name, values) in calls]

@@ -1,4 +1,4 @@
--- Every statement that the switch sends, by name: a name, a sentence, the statement.
+-- The statements of the ledger, by name: a name, a sentence, the statement.
 
 -- name: authorize
 -- Decide a batch.
@@ -33,6 +33,10 @@ SELECT program_id, name, settings FROM programs ORDER BY program_id;
 -- name: is_empty
 -- Whether there is no card program yet.
 SELECT NOT EXISTS (SELECT FROM programs);
+
+-- name: other_programs
+-- The card programs that have another name, in one text; null where there are none.
+SELECT string_agg(name, ', ' ORDER BY name) FROM programs WHERE name <> $1;
 
 -- name: audit
 -- Accounts whose balances do not follow from their postings and open holds. None is right.

@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import fcntl
 import os
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,15 +71,13 @@ class Journal:
         except OSError as error:
             os.close(self._file)
             raise JournalError(f"unwind journal {path}: {error.strerror}") from None
+        self._keys = Counter((entry.account_id, entry.message_key) for entry in self._pending)
         self._group: _Group | None = None
         self._saver: asyncio.Task[None] | None = None
 
     def holds(self, account_id: int, message_key: bytes) -> bool:
         """Whether a message waits to be taken back: until it is, its fate is not known."""
-        return any(
-            entry.account_id == account_id and entry.message_key == message_key
-            for entry in self._pending
-        )
+        return (account_id, message_key) in self._keys
 
     @property
     def pending(self) -> tuple[Pending, ...]:
@@ -87,7 +86,9 @@ class Journal:
 
     async def note(self, entry: Pending) -> None:
         """Return when the entry is on disk. Raises `JournalError` when it cannot be."""
-        self._pending[entry] = None
+        if entry not in self._pending:
+            self._pending[entry] = None
+            self._keys[entry.account_id, entry.message_key] += 1
         if self._group is None:
             self._group = _Group()
         self._group.lines.append(_line("noted", entry))
@@ -98,7 +99,10 @@ class Journal:
 
     def done(self, entry: Pending) -> None:
         """The entry is taken back. Need not reach the disk: taking back twice changes nothing."""
-        self._pending.pop(entry, None)
+        if entry in self._pending:
+            del self._pending[entry]
+            self._keys[entry.account_id, entry.message_key] -= 1
+            self._keys += Counter()  # forgets what came to nothing
         if self._saver is not None:
             return
         with contextlib.suppress(OSError):

@@ -71,6 +71,7 @@ class Connection(asyncio.Protocol):
     def eof_received(self) -> bool:
         """The peer sends nothing more. True keeps the connection open: it waits for answers."""
         self._has_said_all = True
+        self._flush()
         return self._in_flight > 0
 
     def pause_writing(self) -> None:

@@ -30,7 +30,7 @@ WARNINGS = frozenset(
         "unsolicited_response",
     }
 )
-ERRORS = frozenset({"database_restart_failed", "fault", "sweep_failed"})
+ERRORS = frozenset({"database_restart_failed", "fault", "sweep_failed", "unwind_failed"})
 
 
 class Operator:
@@ -43,6 +43,8 @@ class Operator:
     def event(self, name: str, **fields: Any) -> None:
         """Something happened."""
         self._metrics.event(name)
+        if isinstance(fields.get("error"), BaseException):
+            fields["exc_info"] = fields.pop("error")  # the log says its kind, and no value
         if name in ERRORS:
             self._log.error(name, **fields)
         elif name in WARNINGS:

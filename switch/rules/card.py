@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,4 +20,5 @@ class Card:
     account_status: str
     currency: str  #: of the account, ISO 4217 numeric
     pin_method: str | None  #: visa_pvv, ibm3624, or none
-    pin_reference: str | None  #: index and PVV, or the offset
+    pin_reference: str | None = field(repr=False)  #: index and PVV, or the offset
+    service_code: str  #: as it stands in the stripe

@@ -18,14 +18,8 @@ from switch.rules.reason import Reason
 from switch.wire.currency import is_known
 from switch.wire.requests import AuthorizationRequest, Money
 
-_STATUS_REASONS = {
-    "lost": Reason.LOST,
-    "stolen": Reason.STOLEN,
-    "blocked": Reason.BLOCKED,
-    "inactive": Reason.INACTIVE,
-    "closed": Reason.CLOSED,
-}
-_NOTHING_REQUIRED = Verification()
+#: What a card must bring that was read in a way the program has no row for.
+_UNKNOWN_READING = Verification(track_code=Need.REQUIRED, cvv2=Need.REQUIRED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +47,7 @@ class Case:
     def verification(self) -> Verification:
         """What this way of reading the card must bring."""
         reading = "stripe" if self.request.is_stripe else self.request.channel
-        return self.program.verification.get(reading, _NOTHING_REQUIRED)
+        return self.program.verification.get(reading, _UNKNOWN_READING)
 
     @property
     def pin_need(self) -> Need:
@@ -84,18 +78,18 @@ def _supported(case: Case) -> Reason | None:
 def check_status(case: Case) -> Reason | None:
     """May the card be used, and is its account open?"""
     if case.card.status != "active":
-        return _STATUS_REASONS[case.card.status]
+        return Reason(case.card.status)
     return Reason.ACCOUNT_CLOSED if case.card.account_status != "open" else None
 
 
 def check_expiry(case: Case) -> Reason | None:
-    """Is the card past its last month, or does the message tell another expiry?"""
-    expiry = case.card.expiry
+    """Is the card past its last month, or does the message or its track tell another expiry?"""
+    expiry, track = case.card.expiry, case.request.track
     if f"{case.today.year % 100:02d}{case.today.month:02d}" > expiry:
         return Reason.CARD_EXPIRED
     if case.request.expiry is not None and case.request.expiry != expiry:
         return Reason.CARD_EXPIRED
-    return None
+    return Reason.CARD_EXPIRED if track is not None and track.expiry != expiry else None
 
 
 #: Rows 4 to 7 of the policy: a message refused here asks the HSM for no code and no PIN.
@@ -109,9 +103,12 @@ def first_refusal(checks: Iterable[Check], case: Case) -> Reason | None:
 
 def check_codes(case: Case, verdicts: Verdicts) -> Reason | None:
     """Row 8: the cryptogram, then the card codes. A fault of the HSM refuses nothing here."""
-    need = case.verification
+    need, track = case.verification, case.request.track
     if _fails(need.cryptogram, verdicts.cryptogram, verdicts):
         return Reason.CRYPTOGRAM_MISMATCH
+    # A service code that is not the card's was written by somebody else, whatever the CVV.
+    if track is not None and track.service_code != case.card.service_code:
+        return Reason.CARD_CODE_MISMATCH
     if _fails(need.track_code, verdicts.track_code, verdicts):
         return Reason.CARD_CODE_MISMATCH
     if _fails(need.cvv2, verdicts.cvv2, verdicts):

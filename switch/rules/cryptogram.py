@@ -72,8 +72,8 @@ def cryptogram(case: Case) -> Cryptogram:
         atc, arqc = unhexlify(icc[_ATC]), unhexlify(icc[_ARQC])
     except (KeyError, IndexError):
         raise CryptogramError("a signed element is missing, or the version unknown") from None
-    if len(atc) != 2 or len(arqc) != 8:
-        raise CryptogramError("the ATC or the cryptogram has a wrong length")
+    if len(atc) != 2 or len(arqc) != 8 or not case.request.pan_sequence_number.isdecimal():
+        raise CryptogramError("the ATC, the cryptogram or the PAN sequence number is malformed")
     return Cryptogram(
         scheme=scheme,
         pan=case.request.pan,

@@ -50,7 +50,6 @@ _ADDITIONAL_AMOUNT = re.compile(
     r"[0-9]{2}(?P<type>[0-9]{2})(?P<currency>[0-9]{3})[CD](?P<minor>[0-9]{12})"
 )
 _ADDITIONAL_AMOUNT_LENGTH = 20
-_CVV2_TAG = "92"
 
 _TRACE = frozenset({7, 11})
 
@@ -173,7 +172,7 @@ class AuthorizationRequest:
             pan_sequence_number=(icc.get("5F34") or fields.get(23, "00"))[-2:],
             expiry=_expiry(message, track),
             track=track,
-            cvv2=_additional(message).get(_CVV2_TAG),
+            cvv2=_additional(message, spec).get("cvv2"),
             pin_block=bytes.fromhex(pin_block) if pin_block else None,
             icc=icc,
         )
@@ -243,15 +242,18 @@ def _icc(message: Message) -> Mapping[str, str]:
         raise MessageError("format", "icc_data", readable=message) from None
 
 
-def _additional(message: Message) -> Mapping[str, str]:
-    """DE48 by tag."""
-    data = message.fields.get(48)
+def _additional(message: Message, spec: Spec) -> Mapping[str, str]:
+    """DE48 by the dialect's names."""
+    layout, data = spec.additional_data, message.fields.get(48)
     if not data:
         return {}
     try:
-        return decode_additional_data(data)
+        elements = decode_additional_data(
+            data, tag_digits=layout.tag_digits, length_digits=layout.length_digits
+        )
     except TlvError:
         raise MessageError("format", "additional_data_private", readable=message) from None
+    return {layout.names[tag]: value for tag, value in elements.items() if tag in layout.names}
 
 
 def _cash_minor(message: Message, kind: str, transaction: Money) -> int:

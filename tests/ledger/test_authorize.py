@@ -109,7 +109,7 @@ async def test_repeat_of_what_was_taken_back(books: Books) -> None:
         ({"channels_blocked": ["cash"]},      {"kind": "purchase"},     "approved"),
         ({"mcc_blocked": ["7995", "5411"]},   {"mcc": "5411"},          "not_permitted"),
         ({"mcc_blocked": ["7995"]},           {"mcc": "5411"},          "approved"),
-        ({"mcc_blocked": ["7995"]},           {"mcc": None},            "approved"),
+        ({"mcc_blocked": ["7995"]},           {"mcc": None},            "not_permitted"),
         ({"countries_allowed": None},         {"country": None},        "approved"),
         ({"countries_allowed": None},         {"country": "840"},       "approved"),
         ({"countries_allowed": ["276"]},      {"country": "276"},       "approved"),

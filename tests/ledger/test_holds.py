@@ -86,6 +86,7 @@ async def test_older_than_the_limit(books: Books) -> None:
     used = await books.connection.fetchrow(
         "SELECT amount_minor, count FROM limit_usage WHERE account_id = $1", account_id
     )
+    assert used is not None
     assert (2_000, 1) == tuple(used)
 
 

@@ -36,6 +36,7 @@ CARD = Card(
     currency="978",
     pin_method="visa_pvv",
     pin_reference="10385",
+    service_code="201",
 )
 CHIP_DATA = "9F26088A7F3E2D1C0B9A88"
 PIN_BLOCK = "0E0E74D9913BEEA8"

@@ -100,9 +100,16 @@ def test_expiry(today: str, on_card: str, told: str | None, reason: Reason | Non
     assert reason == refusal(this)
 
 
+def test_expiry_of_the_track() -> None:
+    """A track tells the card's expiry too, whatever DE14 says beside it."""
+    written = "4761739000000012=123020110385625"
+    assert Reason.CARD_EXPIRED == refusal(case({35: written, 14: "3012"}))
+
+
 STRIPE = {22: "901", 55: None, 35: "4761739000000012=301220110385625"}
 NET = {22: "812", 55: None}
 KEYED = {22: "012", 55: None}
+OTHER: dict[int, str | None] = {22: "102", 55: None}
 EMV, CODE = Reason.CRYPTOGRAM_MISMATCH, Reason.CARD_CODE_MISMATCH
 
 
@@ -126,6 +133,14 @@ EMV, CODE = Reason.CRYPTOGRAM_MISMATCH, Reason.CARD_CODE_MISMATCH
         (STRIPE | {22: "911"}, Verdicts(),                          CODE),
         (STRIPE | {22: "911"}, Verdicts(track_code=YES),            None),
         (STRIPE, Verdicts(track_code=YES, cryptogram=NO),           EMV),
+        # a track that somebody wrote: another service code, whatever code was made for it
+        (STRIPE | {35: "4761739000000012=301299910385625"}, Verdicts(track_code=YES), CODE),
+        (STRIPE | {35: "4761739000000012=301200010385625"}, Verdicts(track_code=YES), CODE),
+        # read in a way that nobody knows, or does not tell
+        (OTHER,  Verdicts(),                                        CODE),
+        (OTHER,  Verdicts(cvv2=YES),                                CODE),
+        (OTHER | {22: None}, Verdicts(),                            CODE),
+        (OTHER,  Verdicts(cvv2=YES, track_code=YES),                None),
         # e-commerce: CVV2 is required
         (NET,    Verdicts(cvv2=YES),                                None),
         (NET,    Verdicts(cvv2=NO),                                 CODE),

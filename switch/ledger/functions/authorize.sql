@@ -153,7 +153,7 @@ BEGIN
                        q.refusal_after_pin,
                        CASE WHEN q.channel = ANY (q.channels_blocked)
                               OR (q.cash_minor > 0 AND 'cash' = ANY (q.channels_blocked))
-                              OR q.mcc = ANY (q.mcc_blocked)
+                              OR coalesce(q.mcc = ANY (q.mcc_blocked), q.mcc_blocked <> '{}')
                               OR NOT coalesce(q.country = ANY (q.countries_allowed),
                                               q.countries_allowed IS NULL)
                             THEN 'not_permitted' END,

@@ -11,10 +11,11 @@ RETURNS TABLE (
     account_status  text,
     currency        text,
     pin_method      text,
-    pin_reference   text)
+    pin_reference   text,
+    service_code    text)
 LANGUAGE sql STABLE AS $$
     SELECT t.pan_token, t.account_id, t.card_id, c.program_id, c.expiry, c.status,
-           a.status, a.currency, c.pin_method, c.pin_reference
+           a.status, a.currency, c.pin_method, c.pin_reference, c.service_code
       FROM pan_tokens AS t
       JOIN cards      AS c ON c.account_id = t.account_id AND c.card_id = t.card_id
       JOIN accounts   AS a ON a.account_id = t.account_id

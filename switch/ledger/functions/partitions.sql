@@ -3,7 +3,9 @@
 CREATE OR REPLACE FUNCTION make_partitions_v1(p_months_ahead int)
 RETURNS SETOF text LANGUAGE plpgsql VOLATILE
 -- The role that serves need not own the tables: it makes partitions as their owner.
-SECURITY DEFINER SET search_path = public, pg_temp AS $$
+SECURITY DEFINER SET search_path = public, pg_temp
+-- Behind a long reader of the parent every decision would queue up with us: better the next sweep.
+SET lock_timeout = '200ms' AS $$
 DECLARE
     v_table text;
     v_month date;
