@@ -41,7 +41,7 @@ check: $(DEV) ## style, types, layers
 bench: $(DEV) ## throughput and latency against pgbench making the same decision
 	$(BIN)/python -m benchmarks.bench
 
-bench-quick: $(DEV) ## the same in half a minute
+bench-quick: $(DEV) ## the same in a minute
 	$(BIN)/python -m benchmarks.bench --seconds 5
 
 faults: $(DEV) ## only the tests that kill, stop and starve real processes

@@ -41,10 +41,6 @@ class Deadline:
         """Seconds until the answer must be written; negative when that is over."""
         return self.answer_by - now
 
-    def decided_late(self, now: float) -> bool:
-        """True from `decide_by` on: nothing may be begun for this message."""
-        return now >= self.decide_by
-
     def answered_late(self, now: float) -> bool:
         """True from `answer_by` on: nothing may be written for this message."""
         return now >= self.answer_by

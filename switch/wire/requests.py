@@ -100,19 +100,9 @@ class AuthorizationRequest:
     icc: Mapping[str, str] = field(repr=False)  #: DE55 by tag, hex
 
     @property
-    def is_repeat(self) -> bool:
-        """The sender says that it sent this before (0101)."""
-        return mti.is_repeat(self.mti)
-
-    @property
     def is_stripe(self) -> bool:
         """The data of a magnetic stripe was read, over whatever channel."""
         return self.channel != "ecommerce" and (self.entry_mode or "")[:2] in _STRIPE_MODES
-
-    @property
-    def is_debit(self) -> bool:
-        """It asks for money, and for more than nothing."""
-        return self.kind in _DEBITS and self.transaction.minor > 0
 
     def message_key(self, pan_token: bytes) -> bytes:
         """What two copies of this message share and no other message has: 16 bytes.
