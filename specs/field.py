@@ -19,7 +19,7 @@ _CONTENT: Mapping[str, str] = {
     "a": r"[A-Za-z ]*",
     "an": r"[A-Za-z0-9 ]*",
     "ns": r"[ -@\[-`{-~]*",
-    "ans": r"[ -~\x80-\xff]*",
+    "ans": r"[ -~\xa0-\xff]*",
     "z": r"[0-9=]+",
     "b": r"(?:[0-9A-F]{2})*",
     "x+n": r"[CD][0-9]+",

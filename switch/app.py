@@ -13,7 +13,7 @@ import asyncpg
 from keys.hsm import HsmRejected, KeyRef, PinBlockFormat
 from keys.keyfile import KeyFileError, is_development, load, read_kbpk
 from keys.software.backend import SoftwareHsm
-from keys.software.key import Key
+from keys.software.key import AES, Key
 from keys.vault import LocalDataKeys, Vault, VaultError
 from specs.spec import Spec, SpecError
 from specs.spec import load as load_spec
@@ -35,6 +35,7 @@ from switch.rules.program import Program, ProgramError
 from switch.settings import Settings, SettingsError
 from switch.wire.frame import Framing
 
+_PIN_BLOCK = 52
 #: How long a stopping process waits for its database work, in seconds.
 STOP_SECONDS = 5.0
 
@@ -95,9 +96,11 @@ async def _start(
 ) -> None:
     keys, specs = read_keys(settings), read_specs(settings)
     vault = vault_of(settings, keys)
+    _check_zones(settings, keys, specs)
     _warn_of_keys(settings, operator)
     url = await stack.enter_async_context(database(settings, operator, prepare=make_ready))
     await load_demo_when_empty(settings, url, vault)
+    await check_vault(url, vault)
 
     ledger = Ledger(
         url,
@@ -112,7 +115,7 @@ async def _start(
     hsm = SoftwareHsm(keys)
     stack.push_async_callback(hsm.close)
     programs = await ledger.programs()
-    _check_keys(hsm, programs)
+    _check_keys(hsm, keys, programs)
 
     issuer = Issuer(
         ledger=ledger,
@@ -236,13 +239,58 @@ async def load_demo_when_empty(settings: Settings, url: str, vault: Vault) -> No
         await connection.close()
 
 
-def _check_keys(hsm: SoftwareHsm, programs: list[Program]) -> None:
+#: The TR-31 usage of a program's keys, in the order of `ProgramKeys.all` (X9.143, table 6).
+PROGRAM_USAGES = ("C0", "V2", "V1", "E0")
+ZONE_USAGE = "P0"
+
+
+def _check_keys(hsm: SoftwareHsm, keys: Mapping[str, Key], programs: list[Program]) -> None:
+    """Refuse a program whose keys are missing, other than pinned, or made for something else."""
     for program in programs:
-        for reference in program.keys.all():
+        for reference, usage in zip(program.keys.all(), PROGRAM_USAGES, strict=True):
             try:
                 hsm.check(reference)
             except HsmRejected as error:
                 raise StartError(f"program {program.name!r}: {error}") from None
+            if keys[reference.name].usage != usage:
+                raise StartError(f"program {program.name!r}: key {reference.name} is not {usage}")
+
+
+def _check_zones(settings: Settings, keys: Mapping[str, Key], specs: Mapping[str, Spec]) -> None:
+    """Refuse a link whose PIN blocks could never be deciphered with its key."""
+    for index, link in enumerate(settings.links):
+        key, block_format = keys[link.zone_pin_key], PinBlockFormat(link.pin_block_format)
+        is_aes = block_format is PinBlockFormat.ISO_4
+        if key.usage != ZONE_USAGE or (key.algorithm == AES) != is_aes:
+            cipher = "AES" if is_aes else "TDES"
+            raise settings.refusal(
+                f"links[{index}].zone_pin_key",
+                f"must be a {ZONE_USAGE} {cipher} key for pin_block_format {block_format.value}",
+            )
+        if specs[link.dialect].fields[_PIN_BLOCK].length < (16 if is_aes else 8):
+            raise settings.refusal(
+                f"links[{index}].pin_block_format", f"does not fit DE52 of {link.dialect}"
+            )
+
+
+async def check_vault(url: str, vault: Vault) -> None:
+    """Refuse vault keys under which this database's cards could not be found."""
+    connection = await asyncpg.connect(url)
+    try:
+        row = await connection.fetchrow(QUERIES["any_card"])
+    finally:
+        await connection.close()
+    if row is None:
+        return
+    token: bytes = row["pan_token"]
+    try:
+        is_ours = token in vault.lookup_tokens(vault.open(row["pan_ciphertext"], context=token))
+    except VaultError:
+        is_ours = False
+    if not is_ours:
+        raise StartError(
+            "vault: the cards of this database are under another token_key or data_key"
+        )
 
 
 def _warn_of_keys(settings: Settings, operator: Operator) -> None:

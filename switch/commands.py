@@ -249,5 +249,7 @@ def replay(
     for line in result.lines:
         click.echo(line)
     click.echo(result.summary)
+    if steps and mti and not result.right + result.different:
+        raise _Refusal(f"nothing of {', '.join(mti)} is in {file}")
     if result.different:
         sys.exit(EXIT_DIFFERENT)

@@ -70,7 +70,7 @@ FIELDS: dict[str, str] = {
 }
 
 #: A run this long may be a PAN; one longer than any PAN may hold one.
-_DIGITS = re.compile(rf"[0-9]{{{PAN_MIN},}}")
+_DIGITS = re.compile(rf"[0-9](?:[ -]?[0-9]){{{PAN_MIN - 1},}}")
 _CREDENTIALS = re.compile(r"://\S*@")
 _OPTIONS = re.compile(r"[?#]\S*")
 
@@ -85,10 +85,10 @@ def scrub(text: str) -> str:
 
 
 def _masked_run(run: re.Match[str]) -> str:
-    digits = run[0]
+    digits = run[0].replace(" ", "").replace("-", "")
     if len(digits) > PAN_MAX:
         return "*" * PAN_MAX
-    return mask_pan(digits) if passes_luhn(digits) else digits
+    return mask_pan(digits) if passes_luhn(digits) else run[0]
 
 
 def passes_luhn(digits: str) -> bool:

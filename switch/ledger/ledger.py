@@ -31,6 +31,8 @@ FIND_LANES = 2
 PARTITIONS_SECONDS = 3600.0
 #: How often holds that are past their time are looked for, in seconds.
 SWEEP_SECONDS = 5.0
+#: A database of which nothing was heard for this long is not ready, though its connections stand.
+SILENCE_SECONDS = SWEEP_SECONDS + 3.0
 #: Holds that one sweep releases at most: it holds their accounts' locks meanwhile.
 SWEEP_MOST = 500
 #: How long one housekeeping statement may take, in seconds: sweeping, unwinding.
@@ -73,11 +75,14 @@ class Ledger:
         self._refusals: Batcher[RefusedCall, None] = _batcher(self._refusing, batch_max)
         self._chores: Batcher[tuple[str, tuple[Any, ...]], Any] = _batcher(self._keeping, 1)
         self._unwinder = Unwinder(journal, self._unwind, on_event=on_event)
+        self._heard_at = time.monotonic()
         self._sweeper: asyncio.Task[None] | None = None
 
     @property
     def is_ready(self) -> bool:
-        """Whether a decision can be made now."""
+        """Whether a decision can be made now: connections are up, and the database was heard of."""
+        if time.monotonic() - self._heard_at > SILENCE_SECONDS:
+            return False
         return all(
             any(lane.is_ready for lane in lanes) for lanes in (self._deciding, self._finding)
         )
@@ -163,6 +168,7 @@ class Ledger:
             await asyncio.sleep(SWEEP_SECONDS)
             try:
                 await self._chore(_READ_CLOCK)
+                self._heard_at = time.monotonic()
                 if time.monotonic() > partitions_at:
                     await self._chore("make_partitions", PARTITION_MONTHS_AHEAD)
                     partitions_at = time.monotonic() + PARTITIONS_SECONDS

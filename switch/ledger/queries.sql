@@ -38,6 +38,11 @@ SELECT NOT EXISTS (SELECT FROM programs);
 -- The card programs that have another name, in one text; null where there are none.
 SELECT string_agg(name, ', ' ORDER BY name) FROM programs WHERE name <> $1;
 
+-- name: any_card
+-- One card's token and sealed PAN: enough to tell whether the vault's keys are the database's.
+SELECT t.pan_token, c.pan_ciphertext
+  FROM cards AS c JOIN pan_tokens AS t USING (account_id, card_id) LIMIT 1;
+
 -- name: audit
 -- Accounts whose balances do not follow from their postings and open holds. None is right.
 SELECT a.account_id

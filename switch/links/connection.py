@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import socket
 import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, cast
@@ -24,6 +25,12 @@ NOT_READING_SECONDS = 10.0
 #: Frames of one connection that one turn of the loop takes: some milliseconds, where all are
 #: refused for overload.
 FRAMES_A_TURN = 32
+
+
+#: A peer that is silently gone is found by TCP's own probes: after this many seconds of silence,
+#: so many seconds apart, so many of them. What it has not acknowledged counts too.
+KEEPALIVE_IDLE, KEEPALIVE_INTERVAL, KEEPALIVE_PROBES = 60, 10, 3
+UNACKNOWLEDGED_MS = 30_000
 
 
 class Connection(asyncio.Protocol):
@@ -52,6 +59,7 @@ class Connection(asyncio.Protocol):
         """A peer connected."""
         self._transport = transport = cast("asyncio.Transport", transport)
         transport.set_write_buffer_limits(high=WRITE_BUFFER_MAX)
+        _tune(transport.get_extra_info("socket"))
         host, port, *_ = transport.get_extra_info("peername") or ("?", 0)
         self.peer = f"{host}:{port}"
         if not self._link.joined(self):
@@ -181,7 +189,10 @@ class Connection(asyncio.Protocol):
             self._link.event(
                 "frame_error", peer=self.peer, problem=error.problem, offset=error.offset
             )
-            self.close()
+            self.stop_listening()
+            self._has_said_all = True  # what came before the lie is still answered
+            if not self._in_flight:
+                self.close()
             return
         if taken < FRAMES_A_TURN:
             self._backlog_at = None
@@ -212,3 +223,17 @@ class Connection(asyncio.Protocol):
     def _idle_over(self) -> None:
         self._link.event("idle_timeout", peer=self.peer, seconds=self._link.idle_timeout_s)
         self.close()
+
+
+def _tune(link: socket.socket) -> None:
+    """Bound what the kernel keeps for a peer that does not read, and notice one that is gone."""
+    link.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, WRITE_BUFFER_MAX)
+    link.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in (
+        ("TCP_KEEPIDLE", KEEPALIVE_IDLE),
+        ("TCP_KEEPINTVL", KEEPALIVE_INTERVAL),
+        ("TCP_KEEPCNT", KEEPALIVE_PROBES),
+        ("TCP_USER_TIMEOUT", UNACKNOWLEDGED_MS),
+    ):
+        if hasattr(socket, option):  # not every system has each
+            link.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)

@@ -67,8 +67,8 @@ class Link:
             self._server = await self._loop.create_server(
                 lambda: Connection(self), address.host, address.port, backlog=128
             )
-        except OSError as error:
-            reason = error.strerror or type(error).__name__
+        except (OSError, UnicodeError) as error:
+            reason = getattr(error, "strerror", None) or type(error).__name__
             raise LinkError(
                 f"link {self.settings.name!r}: cannot listen on {address}: {reason}"
             ) from None

@@ -129,6 +129,9 @@ class AuthorizationRequest:
             raise MessageError("differs_from_track", "pan", readable=message)
 
         transaction = Money(int(fields[4]), fields[49])
+        billing = Money(int(fields[6]), fields[51]) if 6 in fields and 51 in fields else None
+        if billing and billing.currency == transaction.currency and billing != transaction:
+            raise MessageError("differs_from_transaction", "amount_cardholder_billing")
         kind = KINDS.get(fields[3][:2], "unknown")
         if kind in _DEBITS and transaction.minor == 0:
             kind = "verification"
@@ -148,7 +151,7 @@ class AuthorizationRequest:
             processing_code=fields[3],
             kind=kind,
             transaction=transaction,
-            billing=Money(int(fields[6]), fields[51]) if 6 in fields and 51 in fields else None,
+            billing=billing,
             cash_minor=_cash_minor(message, kind, transaction),
             channel=_channel(entry_mode, fields.get(25)),
             entry_mode=entry_mode,

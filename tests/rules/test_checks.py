@@ -22,6 +22,7 @@ from switch.rules.checks import (
     pin_question,
 )
 from switch.rules.reason import Reason
+from switch.wire.error import MessageError
 from switch.wire.requests import Money
 from tests.rules.support import MATCH, PIN_BLOCK, SETTINGS, case
 
@@ -202,7 +203,7 @@ def test_pin_question(
     [
         #  DE4/DE49 25.00 EUR, unless it says otherwise
         ({},                                       "978", 2_500),
-        (EUR_40,                                   "978", 4_000),
+        ({6: "000000002500", 51: "978"},           "978", 2_500),
         ({49: "840"} | EUR_40,                     "978", 4_000),
         ({49: "840"},                              "978", None),
         ({49: "840", 6: "000000004000", 51: "826"}, "978", None),
@@ -211,7 +212,6 @@ def test_pin_question(
         ({4: "9" * 12},                            "978", 999_999_999_999),
         # A billing amount of nothing beside a transaction of something is none.
         ({49: "840", 6: "000000000000", 51: "978"}, "978", None),
-        ({6: "000000000000", 51: "978"},           "978", 2_500),
         # Inquiries and verifications need no amount in the account's currency.
         ({3: "310000", 49: "840"},                 "978", 0),
         ({4: "000000000000", 49: "840"},           "978", 0),
@@ -222,6 +222,12 @@ def test_billed(fields: Mapping[int, str], account: str, amount: int | None) -> 
     """What is billed is the billing amount where it is the account's currency, else DE4's."""
     expected = None if amount is None else Money(amount, account)
     assert expected == billed(case(fields, {"currency": account}))
+
+
+def test_billed_otherwise_in_the_same_currency() -> None:
+    """Two amounts of one currency that differ cannot both be right: the message is not read."""
+    with pytest.raises(MessageError, match="amount_cardholder_billing"):
+        case(EUR_40)
 
 
 @pytest.mark.parametrize(
@@ -248,12 +254,12 @@ def test_billed_cash(
     billed_cash: int,
 ) -> None:
     """The cash in what is billed stands to it as the cash at the till to the whole, half up."""
-    whole: dict[int, str | None] = {**fields, 4: f"{transaction:012d}"}
+    whole: dict[int, str | None] = {**fields, 4: f"{transaction:012d}", 49: "840"}
     if cash is not None:
-        whole[54] = f"0040978D{cash:012d}"
+        whole[54] = f"0040840D{cash:012d}"
     if billing is not None:
         whole |= {6: f"{billing:012d}", 51: "978"}
-    this = case(whole)
+    this = case(whole, {"currency": "840" if billing is None else "978"})
     amount = billed(this)
     assert amount is not None
     assert billed_cash == billed_cash_minor(this, amount)

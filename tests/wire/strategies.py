@@ -19,7 +19,7 @@ _ALPHABETS = {
     "n": string.digits,
     "an": string.ascii_letters + string.digits + " ",
     "ns": string.digits + " -/.",
-    "ans": "".join(map(chr, [*range(0x20, 0x7F), *range(0x80, 0x100)])),
+    "ans": "".join(map(chr, [*range(0x20, 0x7F), *range(0xA0, 0x100)])),
     "z": string.digits + "=",
     "b": "0123456789ABCDEF",
 }

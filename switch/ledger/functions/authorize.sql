@@ -112,6 +112,7 @@ BEGIN
             SELECT l.ordinal, l.account_id, l.message_key, l.authorization_code AS attempt,
                    CASE WHEN o.transaction_minor <> l.transaction_minor
                           OR o.transaction_currency <> l.transaction_currency
+                          OR o.amount_minor <> l.amount_minor
                           OR o.processing_code <> l.processing_code THEN 'duplicate_conflict'
                         WHEN o.unwound_at IS NOT NULL THEN 'reversed'
                         ELSE o.reason
