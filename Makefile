@@ -48,9 +48,7 @@ faults: $(DEV) ## only the tests that kill, stop and starve real processes
 	$(BIN)/python -m pytest -q tests/faults
 
 lock: ## write the lock files anew from pyproject.toml (needs pip-tools)
-	pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-header \
-		--no-emit-index-url --no-emit-find-links --no-emit-trusted-host \
+	pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-header --no-emit-options \
 		--extra embedded --extra build -o requirements.lock pyproject.toml
-	pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-header \
-		--no-emit-index-url --no-emit-find-links --no-emit-trusted-host \
+	pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-header --no-emit-options \
 		--extra embedded --extra build --extra dev -o requirements-dev.lock pyproject.toml
