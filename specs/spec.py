@@ -20,7 +20,7 @@ from specs.field import Field, FieldError
 _FOLDER = Path(__file__).parent
 _DE_MAX = 128
 _SENSITIVITIES = ("", "pan", "secret", "code")
-_RESPONSE_CODE, _ICC_DATA = 39, 55
+_RESPONSE_CODE, _ICC_DATA, _FILE_UPDATE_CODE = 39, 55, 91
 
 #: How the MTI, a bitmap and a field's length stand on the wire: ours → pyiso8583's.
 _MTI_ENCODINGS = {"ascii": "ascii", "bcd": "b"}
@@ -30,9 +30,10 @@ _LENGTH_ENCODINGS = ("ascii", "bcd")
 _TABLES = frozenset(
     {
         "version", "mti", "bitmap", "lengths", "message_key",
-        "fields", "classes", "response_codes", "additional_data",
+        "fields", "classes", "response_codes", "additional_data", "advices", "amounts",
     }
 )  # fmt: skip
+_OPTIONAL = frozenset({"file_updates"})
 
 
 class SpecError(ValueError):
@@ -57,6 +58,15 @@ class AdditionalData:
     sensitivities: Mapping[str, str]  #: tag → as of a field
 
 
+@dataclass(frozen=True, slots=True)
+class FileUpdates:
+    """How a network is told of a card (0302), and how its answer (0312) is read."""
+
+    codes: Mapping[str, str]  #: DE91: "add", "delete"
+    accepting: Mapping[str, frozenset[str]]  #: DE39 by which "add" or "delete" is done
+    again_later: frozenset[str]  #: DE39: not now
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Spec:
     """One dialect. Equal to itself only, so that it can be the key of a cache."""
@@ -68,7 +78,10 @@ class Spec:
     classes: Mapping[str, MessageClass]  #: by request MTI without its repeat digit
     message_key: tuple[int, ...]  #: the DEs that two copies of one message share
     response_codes: Mapping[str, str]  #: our reason → DE39
+    approving: frozenset[str]  #: the DE39 with which an advice says that it was approved
+    fee_is_added: bool  #: DE28 comes on top of DE4, and is not inside it
     additional_data: AdditionalData
+    file_updates: FileUpdates | None  #: none: no network of this dialect is told of cards
 
     @property
     def icc_data_encoding(self) -> str:
@@ -105,7 +118,7 @@ def load(name: str) -> Spec:
 
 
 def _spec(name: str, document: dict[str, Any]) -> Spec:
-    _only(document, "the dialect", _TABLES)
+    _only(document, "the dialect", _TABLES | (document.keys() & _OPTIONAL))
     version = _text(document["version"], "version", r"[0-9]")
     lengths = _one_of(document["lengths"], "lengths", _LENGTH_ENCODINGS)
     fields = _fields(document["fields"])
@@ -117,7 +130,10 @@ def _spec(name: str, document: dict[str, Any]) -> Spec:
         classes=_classes(document["classes"], version, fields),
         message_key=_numbers(document["message_key"], "message_key", fields),
         response_codes=_response_codes(document["response_codes"], fields),
+        approving=_approving(document["advices"], fields),
+        fee_is_added=_fee_is_added(document["amounts"]),
         additional_data=_additional_data(document["additional_data"]),
+        file_updates=_file_updates(document.get("file_updates"), fields),
     )
 
 
@@ -165,7 +181,7 @@ def _classes(table: Any, version: str, fields: Mapping[int, Field]) -> dict[str,
     classes: dict[str, MessageClass] = {}
     for mti, lists in table.items():
         where = f"classes.{mti}"
-        if not re.fullmatch(rf"{version}[0-9][02468][024]", mti):
+        if not re.fullmatch(rf"{version}[0-9][024689][024]", mti):
             raise SpecError(f"{where}: not a request MTI of version {version} without repeat digit")
         _only(lists, where, {"required", "echoed"})
         classes[mti] = MessageClass(
@@ -186,6 +202,42 @@ def _response_codes(table: Any, fields: Mapping[int, Field]) -> dict[str, str]:
         ):
             raise SpecError(f"response_codes.{reason}: not a value of DE 39 ({field.notation})")
     return dict(table)
+
+
+def _approving(table: Any, fields: Mapping[int, Field]) -> frozenset[str]:
+    _only(table, "advices", {"approving"})
+    return _codes(table["approving"], "advices.approving", fields)
+
+
+def _codes(codes: Any, where: str, fields: Mapping[int, Field]) -> frozenset[str]:
+    if not isinstance(codes, list) or not codes:
+        raise SpecError(f"{where}: must be a list of DE39 values")
+    _response_codes({f"{where} {number}": code for number, code in enumerate(codes)}, fields)
+    _distinct(codes, f"{where}:")
+    return frozenset(codes)
+
+
+def _file_updates(table: Any, fields: Mapping[int, Field]) -> FileUpdates | None:
+    if table is None:
+        return None
+    where = "file_updates"
+    _only(table, where, {"add", "delete", "added", "deleted", "again_later"})
+    done = {"add": "added", "delete": "deleted"}
+    pattern = fields[_FILE_UPDATE_CODE].pattern.pattern
+    return FileUpdates(
+        codes={action: _text(table[action], f"{where}.{action}", pattern) for action in done},
+        accepting={
+            action: _codes(table[key], f"{where}.{key}", fields) for action, key in done.items()
+        },
+        again_later=_codes(table["again_later"], f"{where}.again_later", fields),
+    )
+
+
+def _fee_is_added(table: Any) -> bool:
+    _only(table, "amounts", {"transaction_fee"})
+    return (
+        _one_of(table["transaction_fee"], "amounts.transaction_fee", ("inside", "added")) == "added"
+    )
 
 
 def _additional_data(table: Any) -> AdditionalData:

@@ -10,6 +10,7 @@ none (the sender has gone on, and reverses or stands in).
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Self
 
@@ -36,6 +37,14 @@ class Deadline:
         """
         answer_by = received_at + within_ms / 1000
         return cls(received_at, answer_by - margin_ms / 1000, answer_by)
+
+    @classmethod
+    def patient(cls, received_at: float, seconds: float) -> Self:
+        """The limits of what already happened: it is answered however late.
+
+        What cannot be booked within some seconds is not answered: its sender repeats it.
+        """
+        return cls(received_at, received_at + seconds, math.inf)
 
     def left(self, now: float) -> float:
         """Seconds until the answer must be written; negative when that is over."""

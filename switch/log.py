@@ -64,6 +64,7 @@ class CanonicalFields(TypedDict, total=False):
     reason: str | None
     response_code: str | None
     authorization_code: str | None
+    effect: str | None
     repeat: bool | None
     outcome: str | None
     problem: str | None

@@ -33,8 +33,9 @@ FIELDS: dict[str, str] = {
     "reason": "our reason: approved, or the refusal",
     "response_code": "DE39 as answered",
     "authorization_code": "DE38 as answered",
+    "effect": "of an advice or a reversal: what it did: held, released, posted, reversed, …",
     "repeat": "true where the answer is that of an earlier copy",
-    "outcome": "what became of the answer: sent, late, unread, link_gone; dropped: there was none",
+    "outcome": "of the answer: sent, late, unread, link_gone; unanswered, dropped: there was none",
     # where the time went
     "parse_us": "microseconds from the last byte to the typed request",
     "find_us": "microseconds to find the card",

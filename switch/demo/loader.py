@@ -45,7 +45,6 @@ async def reset(connection: asyncpg.Connection, vault: Vault) -> int:
             program["name"],
             program["currency"],
             program["pin_tries_max"],
-            program["hold_days"],
             program["time_zone"],
             program["week_starts"],
             orjson.dumps(program["settings"]).decode(),
@@ -101,19 +100,26 @@ async def _add(
     await connection.copy_records_to_table(
         "cards",
         columns=(
-            "account_id", "card_id", "program_id", "pan_ciphertext", "pan_last_four", "expiry",
-            "service_code", "status", "pin_method", "pin_reference", "pin_tries",
-            "channels_blocked", "mcc_blocked", "countries_allowed",
+            "account_id", "card_id", "program_id", "pan_ciphertext", "pan_last_four", "status",
+            "pin_method", "pin_reference", "pin_tries", "channels_blocked", "mcc_blocked",
+            "countries_allowed",
         ),
         records=[
             (
                 c.account_id, c.card_id, PROGRAM_ID, vault.seal(c.pan, context=token), c.pan[-4:],
-                c.expiry, c.service_code, c.status, c.pin_method, c.pin_reference, c.pin_tries,
-                c.channels_blocked, c.mcc_blocked, c.countries_allowed,
+                c.status, c.pin_method, c.pin_reference, c.pin_tries, c.channels_blocked,
+                c.mcc_blocked, c.countries_allowed,
             )
             for c, token in zip(cards, tokens, strict=True)
         ],
     )  # fmt: skip
+    await connection.copy_records_to_table(
+        "plastics",
+        columns=("account_id", "card_id", "sequence_number", "expiry", "service_code"),
+        records=[
+            (c.account_id, c.card_id, c.sequence_number, c.expiry, c.service_code) for c in cards
+        ],
+    )
     await connection.copy_records_to_table(
         "pan_tokens",
         columns=("pan_token", "token_version", "account_id", "card_id"),

@@ -16,6 +16,7 @@ from keys.software.key import Key
 LOAD_BIN = "47617390"
 LOAD_SERIAL_FIRST = 1_000_001
 LOAD_PIN = "1234"
+LOAD_SEQUENCE_NUMBER = "01"
 LOAD_EXPIRY = "3012"
 LOAD_SERVICE_CODE = "201"
 LOAD_PVKI = "1"
@@ -38,11 +39,12 @@ class DemoAccount:
 
 @dataclass(frozen=True, slots=True)
 class DemoCard:
-    """A card with what the ledger keeps of it."""
+    """A card with its one plastic, and what the ledger keeps of them."""
 
     account_id: int
     card_id: int
     pan: str = field(repr=False)
+    sequence_number: str
     expiry: str
     service_code: str
     status: str
@@ -92,6 +94,7 @@ def _card(card_id: int, account_id: int, row: dict[str, Any]) -> DemoCard:
         account_id=account_id,
         card_id=card_id,
         pan=row["pan"],
+        sequence_number=row["sequence_number"],
         expiry=row["expiry"],
         service_code=row["service_code"],
         status=row["status"],
@@ -133,6 +136,7 @@ def load_cards(first: int, count: int, pvk: Key) -> Iterator[tuple[DemoAccount, 
                 account_id=serial,
                 card_id=serial,
                 pan=pan,
+                sequence_number=LOAD_SEQUENCE_NUMBER,
                 expiry=LOAD_EXPIRY,
                 service_code=LOAD_SERVICE_CODE,
                 status="active",

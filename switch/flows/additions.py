@@ -5,30 +5,36 @@ from __future__ import annotations
 from keys.hsm import Verdict
 from specs.tlv import encode_ber
 from switch.flows.issuer import Issuer
-from switch.flows.verify import ARC_APPROVED, arpc_data, declining_arpc
+from switch.flows.verify import ARC_APPROVED, arpc_data, arpc_over
 from switch.rules.checks import Case, Verdicts
 from switch.rules.cryptogram import cryptogram
 from switch.rules.decision import Approved, Decision
 
+_AMOUNT = 4
 _AUTHORIZATION_CODE, _ADDITIONAL_AMOUNTS, _ICC_DATA = 38, 54, 55
 _ISSUER_AUTHENTICATION_DATA = "91"
 _AVAILABLE = "02"  # DE54: amount type, available balance
+_ORIGINAL_AMOUNT = "57"  # what was asked for, where less is approved
 _AMOUNT_MOST = 999_999_999_999  # DE54 has twelve digits
 
 
 async def additions(
-    case: Case, verdicts: Verdicts, decision: Decision, issuer: Issuer
+    case: Case, verdicts: Verdicts, decision: Decision, code: str, issuer: Issuer
 ) -> dict[int, str]:
-    """The fields that an answer has beside what it echoes and DE39."""
+    """The fields that an answer has beside what it echoes and DE39, which is `code`."""
     added: dict[int, str] = {}
     if not isinstance(decision, Approved):
-        chip = await _declining(case, verdicts, decision.reason.value, issuer)
+        chip = await _authenticated(case, verdicts, code, issuer, is_approved=False)
     else:
         chip = decision.issuer_authentication
         if case.request.kind == "inquiry":
             added[_ADDITIONAL_AMOUNTS] = balance(case, decision.available_minor)
-        else:
+        elif decision.authorization_code is not None:
             added[_AUTHORIZATION_CODE] = decision.authorization_code
+        if decision.partial_transaction_minor is not None:
+            added[_AMOUNT] = f"{decision.partial_transaction_minor:012d}"
+            added[_ADDITIONAL_AMOUNTS] = original_amount(case)
+            chip = await _authenticated(case, verdicts, code, issuer, is_approved=True)
     if chip is not None:
         added[_ICC_DATA] = encode_ber({_ISSUER_AUTHENTICATION_DATA: chip})
     return added
@@ -42,6 +48,13 @@ def balance(case: Case, available_minor: int) -> str:
     return f"{account_type}{_AVAILABLE}{case.card.currency}{sign}{amount:012d}"
 
 
+def original_amount(case: Case) -> str:
+    """DE54: what was asked for, where less is approved."""
+    asked = case.request.transaction
+    account_type = case.request.processing_code[2:4]
+    return f"{account_type}{_ORIGINAL_AMOUNT}{asked.currency}C{asked.minor:012d}"
+
+
 def issuer_authentication(case: Case, verdicts: Verdicts) -> str | None:
     """Tag 91 of an approval, hex: it is recorded with the decision, for a repeat gets it again."""
     if verdicts.arpc is None:
@@ -50,13 +63,14 @@ def issuer_authentication(case: Case, verdicts: Verdicts) -> str | None:
     return (verdicts.arpc + data).hex().upper()
 
 
-async def _declining(case: Case, verdicts: Verdicts, reason: str, issuer: Issuer) -> str | None:
-    """Tag 91 of a decline: only a card whose own cryptogram was right is answered."""
+async def _authenticated(
+    case: Case, verdicts: Verdicts, code: str, issuer: Issuer, *, is_approved: bool
+) -> str | None:
+    """Tag 91 over another code than 00: only a card whose own cryptogram was right is answered."""
     if verdicts.cryptogram is not Verdict.MATCH:
         return None
-    code = case.request.spec.response_codes[reason]
-    arpc = await declining_arpc(case, issuer, code)
+    arpc = await arpc_over(case, issuer, code, is_approved=is_approved)
     if arpc is None:
         return None
-    data = arpc_data(case, cryptogram(case), code, is_approved=False)
+    data = arpc_data(case, cryptogram(case), code, is_approved=is_approved)
     return (arpc + data).hex().upper()

@@ -11,7 +11,7 @@ from keys.hsm import Verdict
 from switch.flows.additions import additions
 from switch.flows.calls import authorization_call, refused_call
 from switch.flows.issuer import Issuer
-from switch.flows.reply import Reply, answer
+from switch.flows.reply import Reply, answer, decided_code
 from switch.flows.verify import verify
 from switch.ledger.calls import AuthorizationCall
 from switch.rules.checks import Case, Verdicts, check_supported
@@ -56,9 +56,10 @@ async def reply_to(
 ) -> Reply:
     """The dialect's answer to a decision."""
     reason = decision.reason if isinstance(decision, Declined) else None
-    added = await additions(case, verdicts, decision, issuer)
+    code = decided_code(case.request.spec, decision)
+    added = await additions(case, verdicts, decision, code, issuer)
     return Reply(
-        answer(case.request.message, case.request.spec, reason=reason, added=added),
+        answer(case.request.message, case.request.spec, reason=reason, code=code, added=added),
         reason=reason,
         is_repeat=decision.is_repeat,
         batch=decision.batch,

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
+from keys.hsm import Verdict
 from switch.flows.additions import issuer_authentication
 from switch.flows.issuer import Issuer
-from switch.ledger.calls import AuthorizationCall, RefusedCall
+from switch.ledger.calls import AuthorizationCall, BookingCall, RefusedCall
 from switch.log_fields import scrub
 from switch.rules import checks
 from switch.rules.checks import Case, Verdicts
 from switch.rules.reason import Reason
-from switch.wire.requests import AuthorizationRequest, Money
+from switch.wire.originals import LaterRequest, Original, original_of
+from switch.wire.requests import AuthorizationRequest, Money, clue, trace_key
 
 
 def authorization_code() -> str:
@@ -47,10 +50,12 @@ def authorization_call(case: Case, verdicts: Verdicts, issuer: Issuer) -> Author
     before_pin = checks.first_refusal(checks.BEFORE_VERIFICATION, case)
     amount = checks.billed(case)
     billed = amount or Money(0, card.currency)
+    token = issuer.vault.pan_token(request.pan)
+    atc = request.atc if verdicts.cryptogram is Verdict.MATCH else None
     return AuthorizationCall(
         account_id=card.account_id,
         card_id=card.card_id,
-        message_key=request.message_key(issuer.vault.pan_token(request.pan)),
+        message_key=request.message_key(token),
         decide_by=issuer.ledger.clock.there(request.deadline.decide_by),
         refusal_before_pin=before_pin or checks.check_codes(case, verdicts),
         hsm_fault=verdicts.hsm_fault,
@@ -77,4 +82,137 @@ def authorization_call(case: Case, verdicts: Verdicts, issuer: Issuer) -> Author
         link=request.link,
         authorization_code=authorization_code(),
         issuer_authentication=issuer_authentication(case, verdicts),
+        books=_books(request),
+        hold_seconds=case.program.hold_seconds(request.mcc),
+        takes_partial=request.takes_partial,
+        rrn_clue=_rrn_clue(request, token),
+        is_increment=request.is_increment,
+        original_trace=_increased(request, token),
+        scheme_transaction_id=request.scheme_transaction_id,
+        scheme=issuer.scheme(request.link),
+        expiry=case.plastic.expiry if case.plastic else None,
+        sequence_number=case.plastic.sequence_number if case.plastic else None,
+        atc=atc,
     )
+
+
+def booking_call(later: LaterRequest, task: str, case: Case, issuer: Issuer) -> BookingCall:
+    """What already happened, as the ledger books it."""
+    request, card = later.about, case.card
+    token = issuer.vault.pan_token(request.pan)
+    amount = checks.billed(case)
+    rrn_clue, scheme_clue = _rrn_clue(request, token), _scheme_clue(request, token)
+    originals = [_trace(later.original, token)] if later.original else []
+    return BookingCall(
+        account_id=card.account_id,
+        card_id=card.card_id,
+        message_key=request.message_key(token),
+        task=task,
+        is_approved=later.is_approved,
+        is_final=later.is_final,
+        may_suspend=True,
+        **_clues(task, request, token, originals, rrn_clue, scheme_clue),
+        original_acquirer=later.original.acquirer if later.original else None,
+        original_code=later.authorization_code,
+        scheme_clue=scheme_clue,
+        kind=request.kind,
+        channel=request.channel,
+        amount_minor=amount.minor if amount else None,
+        cash_minor=checks.billed_cash_minor(case, amount) if amount else 0,
+        transaction_minor=request.transaction.minor,
+        transaction_currency=request.transaction.currency,
+        keep_transaction_minor=later.keep_minor,
+        keep_minor=None,
+        hold_seconds=case.program.hold_seconds(request.mcc),
+        would_have_declined=checks.first_refusal(checks.BEFORE_VERIFICATION, case),
+        processing_code=request.processing_code,
+        mti=request.mti,
+        stan=request.stan,
+        transmission_datetime=request.transmission_datetime,
+        rrn=request.rrn,
+        acquirer=request.acquirer,
+        terminal=request.terminal,
+        merchant=request.merchant,
+        merchant_name=scrub(request.merchant_name) if request.merchant_name else None,
+        mcc=request.mcc,
+        country=request.country,
+        entry_mode=request.entry_mode,
+        link=request.link,
+        scheme=issuer.scheme(request.link),
+        scheme_transaction_id=request.scheme_transaction_id,
+        authorization_code=later.authorization_code,
+        response_code=later.response_code,
+    )
+
+
+def in_suspense(call: BookingCall, reason: Reason) -> BookingCall:
+    """The same on the suspense account, which takes everything."""
+    return call._replace(may_suspend=False, would_have_declined=reason)
+
+
+def _books(request: AuthorizationRequest) -> str:
+    """What an approval does: holds, posts at once, or nothing."""
+    if request.mti[1] == "2":
+        return "nothing" if request.kind == "inquiry" else "posting"
+    return "hold" if request.kind in ("purchase", "cash", "cashback") else "nothing"
+
+
+def _clues(
+    task: str,
+    request: AuthorizationRequest,
+    token: bytes,
+    originals: list[bytes],
+    rrn_clue: bytes | None,
+    scheme_clue: bytes | None,
+) -> dict[str, Any]:
+    """Where a message looks for its original, and what it leaves where that is not there yet."""
+
+    def own(kind: str) -> bytes:
+        version = request.mti[0]
+        return trace_key(version + kind, request.stan, request.transmission_datetime, token)
+
+    this = own(request.mti[1:])
+    others = [one for one in (rrn_clue, scheme_clue) if one is not None]
+    if task == "advise":
+        asked = own("100")
+        return {
+            "original_traces": [asked],
+            "rrn_clue": rrn_clue,
+            "own_traces": [this, asked],
+            "leave_clues": [asked, *others],
+        }
+    if task == "complete":
+        return {
+            "original_traces": originals,
+            "rrn_clue": rrn_clue,
+            "own_traces": [this],
+            "leave_clues": [*originals, *others],
+        }
+    traces = originals or [own(kind) for kind in ("100", "200", "120", "220")]
+    return {
+        "original_traces": traces,
+        "rrn_clue": None if originals else rrn_clue,
+        "own_traces": [],
+        "leave_clues": traces,
+    }
+
+
+def _trace(original: Original, token: bytes) -> bytes:
+    return trace_key(original.mti, original.stan, original.transmission_datetime, token)
+
+
+def _increased(request: AuthorizationRequest, token: bytes) -> bytes | None:
+    original = original_of(request) if request.is_increment else None
+    return _trace(original, token) if original else None
+
+
+def _rrn_clue(request: AuthorizationRequest, token: bytes) -> bytes | None:
+    """The RRN as its acquirer gave it; one of zeros is none."""
+    if not request.rrn.strip("0 "):
+        return None
+    return clue(token, "rrn", request.acquirer.lstrip("0"), request.rrn)
+
+
+def _scheme_clue(request: AuthorizationRequest, token: bytes) -> bytes | None:
+    number = request.scheme_transaction_id
+    return clue(token, "scheme", number) if number else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from keys.hsm import Hsm, KeyRef, PinBlockFormat
@@ -34,6 +34,7 @@ class Issuer:
     programs: Mapping[int, Program]
     pin_zones: Mapping[str, PinZone]  #: by link
     hsm_budget: float  #: seconds that the HSM has for one message
+    schemes: Mapping[str, str] = field(default_factory=dict)  #: by link, where not its name
 
     async def find_card(self, pan: str, deadline: Deadline) -> Card | None:
         """The card of a PAN, under the newest lookup key or, while one is replaced, the last."""
@@ -42,6 +43,38 @@ class Issuer:
             if card is not None:
                 return card
         return None
+
+    def scheme(self, link: str) -> str:
+        """Whose settlement account a link's postings are against."""
+        return self.schemes.get(link, link)
+
+    def suspense(self, request: AuthorizationRequest, card: Card | None) -> Card:
+        """What stands for a card whose account cannot take a booking: the suspense account of
+        its program and of the message's currency.
+        """
+        program_id = self._program_of(request.pan) if card is None else card.program_id
+        currency = request.transaction.currency
+        return Card(
+            account_id=-(1_000 * program_id + int(currency)),
+            card_id=0,
+            program_id=program_id,
+            status="active",
+            account_status="open",
+            currency=currency,
+            pin_method=None,
+            pin_reference=None,
+            plastics=(),
+        )
+
+    def _program_of(self, pan: str) -> int:
+        """The program with the PAN's BIN, the longest first; else the first program."""
+        fits = [
+            (len(bin_), program.program_id)
+            for program in self.programs.values()
+            for bin_ in program.bins
+            if pan.startswith(bin_)
+        ]
+        return max(fits)[1] if fits else min(self.programs)
 
     def case(self, request: AuthorizationRequest, card: Card) -> Case:
         """A request beside its card and program, on the program's calendar day."""

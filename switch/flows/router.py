@@ -8,6 +8,7 @@ from keys.hsm import HsmUnavailable
 from specs.spec import Spec
 from switch.deadline import Deadline
 from switch.flows.authorization import authorize
+from switch.flows.booking import book
 from switch.flows.exchange import Exchange
 from switch.flows.issuer import Issuer
 from switch.flows.network import manage
@@ -17,10 +18,15 @@ from switch.ledger.unwind import JournalError
 from switch.rules.reason import Reason
 from switch.wire import mti
 from switch.wire.message import Message, MessageError, decode, encode, require
+from switch.wire.originals import LaterRequest
 from switch.wire.requests import AuthorizationRequest, NetworkRequest
 
 OnEvent = Callable[..., None]
-Flow = Callable[["Router", Exchange, Message], Awaitable[Reply]]
+Flow = Callable[["Router", Exchange, Message], Awaitable[Reply | None]]
+
+#: How long the database is waited for to book what already happened, in seconds. What is not
+#: booked by then is not answered: its sender repeats it.
+BOOKING_SECONDS = 30.0
 
 #: What an answer cannot do without: DE7 and DE11 tell the sender which request it is to.
 _ADDRESS = (7, 11)
@@ -40,7 +46,7 @@ class Router:
         """Answer one frame. Never raises; an exchange without an answer is not answered."""
         exchange = Exchange(self._link, deadline, len(payload))
         try:
-            exchange.reply = await self._reply(exchange, payload)
+            exchange.reply = await self._reply(exchange, payload) or exchange.reply
             self._encode(exchange)
         except JournalError as error:
             # What may yet commit cannot be promised to be taken back: no answer is safe.
@@ -49,11 +55,16 @@ class Router:
             await self._bug(exchange, error)
         return exchange
 
-    def shed(self, payload: bytes, deadline: Deadline) -> Exchange:
-        """Answer one frame 91 without deciding it: there is too much in flight."""
+    def shed(self, payload: bytes, deadline: Deadline) -> Exchange | None:
+        """Answer one frame 91 without deciding it: there is too much in flight.
+
+        None for an advice or a reversal: what already happened is never shed.
+        """
         exchange = Exchange(self._link, deadline, len(payload), fault="overload")
         try:
             message = exchange.message = decode(payload, self._spec)
+            if mti.without_repeat(message.mti) in BOOKED:
+                return None
             if ROUTES.get(mti.without_repeat(message.mti)) is Router._network:
                 # An echo costs nothing, and a scheme takes a link down whose echoes fail.
                 require(message, self._spec)
@@ -69,7 +80,7 @@ class Router:
         try:
             message = exchange.message = decode(payload, self._spec)
             exchange.watch.lap("parse_us")
-            if not mti.is_request(message.mti):
+            if not self._is_for_us(message):
                 self._on_event("unsolicited_response", link=self._link, mti=message.mti)
                 return None
             flow = ROUTES.get(mti.without_repeat(message.mti))
@@ -82,9 +93,16 @@ class Router:
         except (LedgerUnavailable, HsmUnavailable) as error:
             exchange.fault = type(error).__name__
             assert exchange.message is not None  # noqa: S101 - only flows raise these
+            if mti.without_repeat(exchange.message.mti) in BOOKED:
+                return None  # not booked, so not answered: the sender repeats it
             return _refusal(exchange.message, self._spec, Reason.UNAVAILABLE)
 
-    async def _authorization(self, exchange: Exchange, message: Message) -> Reply:
+    def _is_for_us(self, message: Message) -> bool:
+        """A request, or an acknowledgement of an answer of ours where the dialect has them."""
+        first = mti.without_repeat(message.mti)
+        return mti.is_request(first) or (first == "0190" and first in self._spec.classes)
+
+    def _card_request(self, exchange: Exchange, message: Message) -> AuthorizationRequest:
         exchange.request = AuthorizationRequest.parse(
             message,
             self._spec,
@@ -93,13 +111,34 @@ class Router:
             watch=exchange.watch,
         )
         exchange.watch.lap("parse_us")
-        return await authorize(exchange.request, self._issuer)
+        return exchange.request
+
+    async def _authorization(self, exchange: Exchange, message: Message) -> Reply:
+        return await authorize(self._card_request(exchange, message), self._issuer)
+
+    async def _book(self, exchange: Exchange, message: Message) -> Reply:
+        exchange.deadline = Deadline.patient(exchange.deadline.received_at, BOOKING_SECONDS)
+        later = LaterRequest.parse(self._card_request(exchange, message))
+        task = BOOKED[mti.without_repeat(message.mti)]
+        return await book(later, task, self._issuer)
+
+    async def _acknowledged(self, exchange: Exchange, message: Message) -> None:
+        """An acknowledgement is not answered. A negative one takes back what it is about."""
+        if mti.without_repeat(message.mti) == "0190":
+            exchange.reply = await self._book(exchange, message)
+            exchange.outcome = "unanswered"
+
+    async def _administrative(self, _: Exchange, message: Message) -> Reply:
+        return Reply(answer(message, self._spec, reason=None))
 
     async def _network(self, _: Exchange, message: Message) -> Reply:
         return manage(NetworkRequest.parse(message, self._spec))
 
     async def _bug(self, exchange: Exchange, error: Exception) -> None:
         """Answer 96, once an approval that cannot be told is sure to be taken back."""
+        if exchange.message and mti.without_repeat(exchange.message.mti) in BOOKED:
+            self._fault(exchange, error)  # never declined: its sender repeats it
+            return
         try:
             await take_back(exchange, self._issuer)
         except JournalError as unsafe:
@@ -126,7 +165,7 @@ class Router:
         return _refusal(message, self._spec, Reason.FORMAT_ERROR)
 
     def _encode(self, exchange: Exchange) -> None:
-        if exchange.reply is not None:
+        if exchange.reply is not None and exchange.outcome != "unanswered":
             exchange.answer = encode(exchange.reply.message, self._spec)
             exchange.watch.lap("reply_us")
 
@@ -146,9 +185,25 @@ class Router:
         self._on_event("fault", link=self._link, error=error)
 
 
-#: What we decide, by the MTI of a first copy. Any other request is answered 12.
+#: What already happened, by the MTI of a first copy: what the ledger does with it.
+BOOKED: Mapping[str, str] = {
+    "0120": "advise",
+    "0190": "reverse",
+    "0220": "complete",
+    "0400": "reverse",
+    "0420": "reverse",
+}
+#: What we do, by the MTI of a first copy. Any other request is answered 12.
 ROUTES: Mapping[str, Flow] = {
     "0100": Router._authorization,
+    "0200": Router._authorization,
+    "0120": Router._book,
+    "0220": Router._book,
+    "0400": Router._book,
+    "0420": Router._book,
+    "0180": Router._acknowledged,
+    "0190": Router._acknowledged,
+    "0620": Router._administrative,
     "0800": Router._network,
 }
 

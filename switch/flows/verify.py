@@ -59,13 +59,17 @@ async def verify(case: Case, issuer: Issuer) -> Verdicts:
     )
 
 
-async def declining_arpc(case: Case, issuer: Issuer, response_code: str) -> bytes | None:
-    """The response cryptogram of a decline; none where the HSM does not make it in time."""
+async def arpc_over(
+    case: Case, issuer: Issuer, response_code: str, *, is_approved: bool
+) -> bytes | None:
+    """The response cryptogram over another code than the one that was asked for with the
+    verification; none where the HSM does not make it in time.
+    """
     chip = cryptogram(case)
     deadline = case.request.deadline
     try:
         async with asyncio.timeout_at((deadline.decide_by + deadline.answer_by) / 2):
-            data = arpc_data(case, chip, response_code, is_approved=False)
+            data = arpc_data(case, chip, response_code, is_approved=is_approved)
             answer = await issuer.hsm.verify_arqc(
                 case.program.keys.cryptogram, chip, arpc_data=data
             )
@@ -131,30 +135,31 @@ def _track_code(case: Case, issuer: Issuer) -> _Question[Verdict] | None:
 
     A track is a stripe's unless a chip was read: one that fell back to its stripe, or
     whose entry mode nobody knows, is verified too. It is verified over what we know of the
-    card: over the track's own words, whoever writes a track could choose which code passes.
+    plastic: over the track's own words, whoever writes a track could choose which code passes.
     """
-    track = case.request.track
-    if track is None:
+    track, plastic = case.request.track, case.plastic
+    if track is None or plastic is None:
         return None
     start = case.program.track_code_offset
     code = track.discretionary[start : start + _CODE_LENGTH]
     if len(code) < _CODE_LENGTH or not code.isdigit():
         return None
     is_chip = case.request.channel in ("chip", "contactless") and not case.request.is_stripe
-    service_code = case.program.icvv_service_code if is_chip else case.card.service_code
+    service_code = case.program.icvv_service_code if is_chip else plastic.service_code
     return issuer.hsm.verify_card_code(
         case.program.keys.card_code,
         pan=track.pan,
-        expiry=case.card.expiry,
+        expiry=plastic.expiry,
         service_code=service_code,
         code=code,
     )
 
 
 def _cvv2(case: Case, issuer: Issuer) -> _Question[Verdict] | None:
-    code, expiry = case.request.cvv2, case.card.expiry
-    if code is None:
+    code, plastic = case.request.cvv2, case.plastic
+    if code is None or plastic is None:
         return None
+    expiry = plastic.expiry
     return issuer.hsm.verify_card_code(
         case.program.keys.card_code,
         pan=case.request.pan,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -15,7 +16,7 @@ from switch.rules.reason import Reason
 
 
 class AuthorizationCall(NamedTuple):
-    """One request to decide: the parameters of authorize_v1, by its names and in its order."""
+    """One request to decide: the parameters of authorize_v2, by its names and in its order."""
 
     account_id: int
     card_id: int
@@ -46,6 +47,83 @@ class AuthorizationCall(NamedTuple):
     link: str
     authorization_code: str  #: to be given with an approval
     issuer_authentication: str | None  #: tag 91 of an approval, hex
+    books: str  #: hold, posting, or nothing
+    hold_seconds: int
+    takes_partial: bool
+    rrn_clue: bytes | None  #: under which an advice may have been here first
+    is_increment: bool
+    original_trace: bytes | None  #: of the purchase that it adds to
+    scheme_transaction_id: str | None
+    scheme: str  #: whose settlement account it is posted against
+    expiry: str | None  #: with the next: the plastic whose counter this is
+    sequence_number: str | None
+    atc: int | None
+
+
+class BookingCall(NamedTuple):
+    """One advice, completion or reversal to book: booking_v1, by its names and in its order."""
+
+    account_id: int
+    card_id: int
+    message_key: bytes
+    task: str  #: advise, complete, reverse
+    is_approved: bool
+    is_final: bool
+    may_suspend: bool
+    original_traces: list[bytes]
+    original_acquirer: str | None
+    original_code: str | None
+    rrn_clue: bytes | None
+    scheme_clue: bytes | None
+    own_traces: list[bytes]
+    leave_clues: list[bytes]
+    kind: str
+    channel: str
+    amount_minor: int | None  #: billed; none: by its original's rate
+    cash_minor: int
+    transaction_minor: int
+    transaction_currency: str
+    keep_transaction_minor: int | None
+    keep_minor: int | None
+    hold_seconds: int
+    would_have_declined: str | None
+    processing_code: str
+    mti: str
+    stan: str
+    transmission_datetime: str
+    rrn: str
+    acquirer: str
+    terminal: str
+    merchant: str | None
+    merchant_name: str | None
+    mcc: str | None
+    country: str | None
+    entry_mode: str | None
+    link: str
+    scheme: str
+    scheme_transaction_id: str | None
+    authorization_code: str | None
+    response_code: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Booked:
+    """What became of a booking: it is committed, unless it is unbookable here."""
+
+    outcome: str  #: booked, repeated, unbookable
+    effect: str | None  #: held, released, posted, reversed, remembered, recorded, nothing, …
+    moved_minor: int
+    batch: int = field(default=1, compare=False)
+
+    @property
+    def is_repeat(self) -> bool:
+        """It had been booked before."""
+        return self.outcome == "repeated"
+
+    @property
+    def is_unbookable(self) -> bool:
+        """Nothing was done: it belongs on the suspense account."""
+        return self.outcome == "unbookable"
 
 
 class RefusedCall(NamedTuple):
@@ -70,7 +148,7 @@ def columns(calls: Sequence[tuple[Any, ...]], kind: type[tuple[Any, ...]]) -> li
 
 
 def decision(row: asyncpg.Record | None, batch: int) -> Decision | Exception:
-    """Read one row of authorize_v1's answer."""
+    """Read one row of authorize_v2's answer."""
     if row is None:  # the card went away between find and decide
         return LedgerUnavailable("the card is no longer there")
     match row["outcome"]:
@@ -83,11 +161,20 @@ def decision(row: asyncpg.Record | None, batch: int) -> Decision | Exception:
         case outcome:
             is_repeat = outcome == "repeated"
             if row["reason"] is not None:
-                return Declined(Reason(row["reason"]), is_repeat, batch)
+                return Declined(Reason(row["reason"]), is_repeat, batch, row["response_code"])
             return Approved(
                 authorization_code=row["authorization_code"],
                 available_minor=row["available_minor"],
                 issuer_authentication=row["issuer_authentication"],
                 is_repeat=is_repeat,
                 batch=batch,
+                partial_transaction_minor=row["partial_transaction_minor"],
+                response_code=row["response_code"],
             )
+
+
+def booked(row: asyncpg.Record, batch: int) -> Booked | Exception:
+    """Read one row of book_v1's answer."""
+    if row["outcome"] == "locked":
+        return Retry()
+    return Booked(row["outcome"], row["effect"], row["moved_minor"], batch)

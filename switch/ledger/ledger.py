@@ -13,13 +13,21 @@ import orjson
 
 from switch.deadline import Deadline
 from switch.ledger.batch import Batcher
-from switch.ledger.calls import AuthorizationCall, RefusedCall, columns, decision
+from switch.ledger.calls import (
+    AuthorizationCall,
+    Booked,
+    BookingCall,
+    RefusedCall,
+    booked,
+    columns,
+    decision,
+)
 from switch.ledger.clock import DatabaseClock
 from switch.ledger.errors import LedgerUnavailable, OutcomeUnknown
 from switch.ledger.lane import PostgresLane
 from switch.ledger.queries import QUERIES
 from switch.ledger.unwind import Journal, Pending, Unwinder
-from switch.rules.card import Card
+from switch.rules.card import Card, Plastic
 from switch.rules.decision import Decision
 from switch.rules.program import Program
 
@@ -27,6 +35,8 @@ from switch.rules.program import Program
 PARTITION_MONTHS_AHEAD = 3
 #: Connections that find cards: more than one, so that one that hangs stops nobody.
 FIND_LANES = 2
+#: Connections that book advices and reversals: a storm of them delays no decision.
+BOOK_LANES = 2
 #: How often they are looked after, in seconds.
 PARTITIONS_SECONDS = 3600.0
 #: How often holds that are past their time are looked for, in seconds.
@@ -69,9 +79,11 @@ class Ledger:
         self._deciding = [lane(_authorize) for _ in range(connections)]
         self._finding = [lane(_find_cards) for _ in range(FIND_LANES)]
         self._refusing = [lane(_refuse)]
+        self._booking = [lane(_book) for _ in range(BOOK_LANES)]
         self._keeping = [lane(self._housekeep)]
         self._decisions: Batcher[AuthorizationCall, Decision] = _batcher(self._deciding, batch_max)
         self._finds: Batcher[bytes, Card | None] = _batcher(self._finding, batch_max)
+        self._bookings: Batcher[BookingCall, Booked] = _batcher(self._booking, batch_max)
         self._refusals: Batcher[RefusedCall, None] = _batcher(self._refusing, batch_max)
         self._chores: Batcher[tuple[str, tuple[Any, ...]], Any] = _batcher(self._keeping, 1)
         self._unwinder = Unwinder(journal, self._unwind, on_event=on_event)
@@ -112,6 +124,7 @@ class Ledger:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(within):
                 await self._decisions.drain()
+                await self._bookings.drain()
         await self._unwinder.close(within=within)
         for lane in self._lanes():
             await lane.close()
@@ -125,7 +138,7 @@ class Ledger:
         await self._refusals.submit(call, key=call.message_key, decide_by=deadline.decide_by)
 
     async def authorize(self, call: AuthorizationCall, deadline: Deadline) -> Decision:
-        """Decide in one transaction; see authorize_v1.
+        """Decide in one transaction; see authorize_v2.
 
         Raises `LedgerUnavailable` where there is no decision. Where it might still come,
         it is sure to be taken back before this raises (`OutcomeUnknown`).
@@ -139,6 +152,13 @@ class Ledger:
         except OutcomeUnknown:
             await self.take_back(call)
             raise
+
+    async def book(self, call: BookingCall, deadline: Deadline) -> Booked:
+        """Book what already happened; see book_v1. When this returns it is committed.
+
+        Raises `LedgerUnavailable` where it is not, or may not be.
+        """
+        return await self._bookings.submit(call, key=call.account_id, decide_by=deadline.decide_by)
 
     async def take_back(self, call: AuthorizationCall) -> None:
         """Return when it is sure that a message's approval, now or later, is taken back."""
@@ -200,7 +220,9 @@ class Ledger:
         return answers
 
     def _lanes(self) -> list[PostgresLane[Any, Any]]:
-        return [*self._deciding, *self._finding, *self._refusing, *self._keeping]
+        return [
+            *self._deciding, *self._finding, *self._refusing, *self._booking, *self._keeping,
+        ]  # fmt: skip
 
 
 def _batcher(lanes: list[PostgresLane[Any, Any]], batch_max: int) -> Batcher[Any, Any]:
@@ -220,12 +242,25 @@ async def _authorize(
     return [decision(found.get(ordinal), len(calls)) for ordinal in range(1, len(calls) + 1)]
 
 
+async def _book(
+    connection: asyncpg.Connection, calls: Sequence[tuple[int, BookingCall]]
+) -> list[Booked | Exception]:
+    rows = await connection.fetch(QUERIES["book"], [call for _, call in calls])
+    return [booked(row, len(calls)) for row in rows]
+
+
 async def _find_cards(
     connection: asyncpg.Connection, calls: Sequence[tuple[int, bytes]]
 ) -> list[Card | None]:
     rows = await connection.fetch(QUERIES["find_cards"], [token for _, token in calls])
-    found = {token: Card(*rest) for token, *rest in rows}
+    found = {token: _card(*rest) for token, *rest in rows}
     return [found.get(token) for _, token in calls]
+
+
+def _card(*row: Any) -> Card:
+    """A row of find_cards_v2 after its token: the last three columns are the plastics'."""
+    *own, numbers, expiries, service_codes = row
+    return Card(*[*own, tuple(map(Plastic, numbers, expiries, service_codes))])
 
 
 async def _refuse(

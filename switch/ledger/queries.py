@@ -1,4 +1,4 @@
-"""The statements of queries.sql, by name."""
+"""The statements of the .sql files beside this page, by name."""
 
 from __future__ import annotations
 
@@ -8,10 +8,18 @@ from importlib.resources import files
 _NAMED = re.compile(r"^-- name: (\w+)\n(.*?)(?=^-- name: |\Z)", re.MULTILINE | re.DOTALL)
 
 
-def _load() -> dict[str, str]:
-    text = files("switch.ledger").joinpath("queries.sql").read_text(encoding="utf-8")
+def _load(file: str) -> dict[str, str]:
+    text = files("switch.ledger").joinpath(file).read_text(encoding="utf-8")
     return {name: body.strip() for name, body in _NAMED.findall(text)}
 
 
-#: Every statement by its name.
-QUERIES = _load()
+#: Every statement of the ledger by its name.
+QUERIES = _load("queries.sql")
+#: What `switch audit` asks.
+AUDIT = _load("audit.sql")
+#: What `switch maintain` does.
+MAINTAIN = _load("maintain.sql")
+#: What `switch accounts` and `switch cards` ask and change.
+OPERATE = _load("operators.sql")
+#: How files of accounts and cards come in.
+IMPORT = _load("imports.sql")

@@ -2,13 +2,18 @@
 
 -- name: authorize
 -- Decide a batch.
-SELECT * FROM authorize_v1(
-    $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15,
-    $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30);
+SELECT * FROM authorize_v2(
+    $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19,
+    $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36,
+    $37, $38, $39, $40, $41);
+
+-- name: book
+-- Book a batch of advices, completions and reversals.
+SELECT * FROM book_v1($1);
 
 -- name: find_cards
 -- The cards behind some PAN tokens.
-SELECT * FROM find_cards_v1($1);
+SELECT * FROM find_cards_v2($1);
 
 -- name: refuse
 -- Record requests for cards that are not ours.
@@ -16,11 +21,11 @@ SELECT refuse_v1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11);
 
 -- name: unwind
 -- Take back an authorization whose answer did not leave in time.
-SELECT unwind_v1($1, $2, $3);
+SELECT unwind_v2($1, $2, $3);
 
 -- name: expire_holds
 -- Release holds that are past their time.
-SELECT expire_holds_v1($1);
+SELECT expire_holds_v2($1);
 
 -- name: make_partitions
 -- See that the coming months have their partitions.
@@ -58,12 +63,13 @@ SELECT a.account_id
 -- name: empty_everything
 -- Forget all programs, accounts, cards and history: for a demo that starts anew.
 TRUNCATE programs, accounts, cards, pan_tokens, limits, limit_usage, authorizations,
-         message_keys, reversals_early, approvals_repeated, holds, postings, refused;
+         message_keys, early_marks, approvals_repeated, holds, postings, refused, plastics,
+         operator_actions, file_updates, clearing_files, presentments;
 
 -- name: add_program
 INSERT INTO programs (
-    program_id, name, currency, pin_tries_max, hold_days, time_zone, week_starts, settings)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8);
+    program_id, name, currency, pin_tries_max, time_zone, week_starts, settings)
+VALUES ($1, $2, $3, $4, $5, $6, $7);
 
 -- name: add_limit
 INSERT INTO limits (account_id, card_id, scope, period, amount_minor, count)
@@ -75,14 +81,15 @@ WITH opened AS (
     UPDATE accounts SET posted_minor = posted_minor + opening.amount_minor
       FROM unnest($1::bigint[], $2::bigint[]) AS opening(id, amount_minor)
      WHERE account_id = opening.id AND opening.amount_minor <> 0
-    RETURNING account_id, opening.amount_minor
+    RETURNING account_id, opening.amount_minor, currency
 )
-INSERT INTO postings (account_id, posting_id, posted_at, contra, amount_minor)
-SELECT account_id, nextval('posting_ids'), clock_timestamp(), 'opening', amount_minor FROM opened;
+INSERT INTO postings (account_id, posting_id, posted_at, contra, amount_minor, currency)
+SELECT account_id, nextval('posting_ids'), clock_timestamp(), 'opening', amount_minor, currency
+  FROM opened;
 
 -- name: analyze
 -- Tell the planner how large the tables are that a load has just filled.
-ANALYZE programs, accounts, cards, pan_tokens, limits;
+ANALYZE programs, accounts, cards, plastics, pan_tokens, limits;
 
 -- name: load_cards_there
 -- How many of the demo's cards for load tests there are.

@@ -177,7 +177,7 @@ class Unwinder:
         *,
         on_event: Callable[..., None],
     ) -> None:
-        """`unwind` takes one entry back and says how that ended (see unwind_v1)."""
+        """`unwind` takes one entry back and says how that ended (see unwind_v2)."""
         self._journal = journal
         self._unwind = unwind
         self._on_event = on_event

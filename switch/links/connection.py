@@ -9,7 +9,6 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, cast
 
-from switch.deadline import Deadline
 from switch.flows.exchange import Exchange
 from switch.wire.error import FrameError
 from switch.wire.frame import Framer
@@ -117,12 +116,12 @@ class Connection(asyncio.Protocol):
         if self._has_said_all and not self._in_flight:
             self.close()
 
-    def write(self, exchange: Exchange, deadline: Deadline) -> str:
+    def write(self, exchange: Exchange) -> str:
         """Write an answer if there is still time; say what became of it."""
         assert exchange.answer is not None  # noqa: S101 - the link asks only then
         if self._transport is None or self._transport.is_closing():
             return "link_gone"
-        if deadline.answered_late(time.monotonic()):
+        if exchange.deadline.answered_late(time.monotonic()):
             return "late"
         if self._is_stuck:
             return "unread"

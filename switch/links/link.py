@@ -18,6 +18,9 @@ from switch.wire.frame import Framing
 OnEvent = Callable[..., None]
 OnExchange = Callable[[Exchange], None]
 
+#: Advices and reversals that are taken beyond a link's limit, for they are never shed. What comes
+#: beyond them is not answered either, so that memory has an end.
+BOOKINGS_WAITING_MAX = 4096
 #: How long a stopping link waits for its peers to read their last answers, in seconds.
 LINGER_SECONDS = 1.0
 
@@ -126,10 +129,14 @@ class Link:
         )
         if self.in_flight >= self.settings.in_flight_max:
             exchange = self._router.shed(payload, deadline)
-            if exchange.answer is not None:
-                exchange.outcome = connection.write(exchange, deadline)
-            self._on_exchange(exchange)
-            return
+            if exchange is not None:
+                if exchange.answer is not None:
+                    exchange.outcome = connection.write(exchange)
+                self._on_exchange(exchange)
+                return
+            if self.in_flight >= self.settings.in_flight_max + BOOKINGS_WAITING_MAX:
+                self.event("booking_unanswered", count=self.in_flight)  # its sender repeats it
+                return
         self.in_flight += 1
         connection.begin()
         task = self._loop.create_task(self._serve(connection, payload, deadline))
@@ -140,7 +147,7 @@ class Link:
         try:
             exchange = await self._router.exchange(payload, deadline)
             if exchange.answer is not None:
-                exchange.outcome = connection.write(exchange, deadline)
+                exchange.outcome = connection.write(exchange)
                 if exchange.outcome in ("late", "unread"):
                     await self._untold(exchange)
         finally:

@@ -15,6 +15,7 @@ from switch.operate.metrics import Metrics
 #: Events that an operator should look at, and those that are somebody's fault.
 WARNINGS = frozenset(
     {
+        "booking_unanswered",
         "connection_refused",
         "database_down",
         "database_died",
@@ -77,6 +78,7 @@ class Operator:
             reason=_reason(exchange),
             response_code=reply.response_code if reply else None,
             authorization_code=reply.message.fields.get(38) if reply else None,
+            effect=reply.effect if reply else None,
             repeat=reply.is_repeat if reply else None,
             outcome=exchange.outcome,
             batch=reply.batch if reply else None,

@@ -6,6 +6,15 @@ from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
+class Plastic:
+    """One issue of a card. After a reissue the old one is good until its own end."""
+
+    sequence_number: str  #: two digits, as DE23 and tag 5F34 tell it
+    expiry: str  #: YYMM, valid to the end of that month in the program's time zone
+    service_code: str  #: as it stands in the stripe
+
+
+@dataclass(frozen=True, slots=True)
 class Card:
     """One of our cards and the account it spends from, as they stood when found.
 
@@ -15,10 +24,21 @@ class Card:
     account_id: int
     card_id: int
     program_id: int
-    expiry: str  #: YYMM, valid to the end of that month in the program's time zone
     status: str
     account_status: str
     currency: str  #: of the account, ISO 4217 numeric
     pin_method: str | None  #: visa_pvv, ibm3624, or none
     pin_reference: str | None = field(repr=False)  #: index and PVV, or the offset
-    service_code: str  #: as it stands in the stripe
+    plastics: tuple[Plastic, ...]  #: the newest expiry first, without those that were stopped
+
+    def plastic(self, expiry: str | None, sequence_number: str) -> Plastic | None:
+        """The plastic of this expiry, where none is told the newest; none where no plastic has it.
+
+        Of several with one expiry it is the one of this sequence number, else the
+        newest: a stripe and a keyed card tell no sequence number.
+        """
+        if expiry is None and self.plastics:
+            expiry = self.plastics[0].expiry
+        those = [plastic for plastic in self.plastics if plastic.expiry == expiry]
+        exact = (plastic for plastic in those if plastic.sequence_number == sequence_number)
+        return next(exact, those[0] if those else None)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from keys.hsm import Verdict
-from switch.rules.card import Card
+from switch.rules.card import Card, Plastic
 from switch.rules.program import Need, Program, Verification
 from switch.rules.reason import Reason
 from switch.wire.currency import is_known
@@ -42,6 +42,11 @@ class Case:
     card: Card
     program: Program
     today: date  #: in the program's time zone
+
+    @property
+    def plastic(self) -> Plastic | None:
+        """The plastic that the message speaks of; none where it tells no plastic's expiry."""
+        return self.card.plastic(self.request.expiry, self.request.pan_sequence_number)
 
     @property
     def verification(self) -> Verification:
@@ -83,13 +88,11 @@ def check_status(case: Case) -> Reason | None:
 
 
 def check_expiry(case: Case) -> Reason | None:
-    """Is the card past its last month, or does the message or its track tell another expiry?"""
-    expiry, track = case.card.expiry, case.request.track
-    if f"{case.today.year % 100:02d}{case.today.month:02d}" > expiry:
+    """Is it a plastic of the card, in its last month at most, and does its track say the same?"""
+    plastic, track = case.plastic, case.request.track
+    if plastic is None or f"{case.today:%y%m}" > plastic.expiry:
         return Reason.CARD_EXPIRED
-    if case.request.expiry is not None and case.request.expiry != expiry:
-        return Reason.CARD_EXPIRED
-    return Reason.CARD_EXPIRED if track is not None and track.expiry != expiry else None
+    return Reason.CARD_EXPIRED if track is not None and track.expiry != plastic.expiry else None
 
 
 #: Rows 4 to 7 of the policy: a message refused here asks the HSM for no code and no PIN.
@@ -103,11 +106,11 @@ def first_refusal(checks: Iterable[Check], case: Case) -> Reason | None:
 
 def check_codes(case: Case, verdicts: Verdicts) -> Reason | None:
     """Row 8: the cryptogram, then the card codes. A fault of the HSM refuses nothing here."""
-    need, track = case.verification, case.request.track
+    need, track, plastic = case.verification, case.request.track, case.plastic
     if _fails(need.cryptogram, verdicts.cryptogram, verdicts):
         return Reason.CRYPTOGRAM_MISMATCH
-    # A service code that is not the card's was written by somebody else, whatever the CVV.
-    if track is not None and track.service_code != case.card.service_code:
+    # A service code that is not the plastic's was written by somebody else, whatever the CVV.
+    if track is not None and (plastic is None or track.service_code != plastic.service_code):
         return Reason.CARD_CODE_MISMATCH
     if _fails(need.track_code, verdicts.track_code, verdicts):
         return Reason.CARD_CODE_MISMATCH

@@ -11,11 +11,13 @@ from switch.rules.reason import Reason
 class Approved:
     """The issuer says yes, and the ledger has a committed row that says so."""
 
-    authorization_code: str
+    authorization_code: str | None  #: none only where an advice brought none
     available_minor: int  #: after this decision, in minor units of the account's currency
     issuer_authentication: str | None  #: tag 91 as recorded with the approval, hex
     is_repeat: bool
     batch: int = field(default=1, compare=False)  #: requests that shared the transaction
+    partial_transaction_minor: int | None = None  #: approved, where less than was asked for
+    response_code: str | None = None  #: DE39 as an advice that was here first brought it
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +27,7 @@ class Declined:
     reason: Reason
     is_repeat: bool
     batch: int = field(default=1, compare=False)
+    response_code: str | None = None  #: DE39 as an advice that was here first brought it
 
 
 Decision = Approved | Declined

@@ -15,6 +15,7 @@ from keys.hsm import (
     KeyRef,
     SessionKeyDerivation,
 )
+from switch.rules.holds import HoldRuleError, HoldRules
 
 
 class Need(StrEnum):
@@ -66,6 +67,12 @@ class Program:
     ibm_decimalization_table: str
     verification: Mapping[str, Verification]  #: by channel
     cash_pin: Need
+    hold_rules: HoldRules
+    bins: tuple[str, ...]  #: the first digits of its PANs: whose an unknown card would be
+
+    def hold_seconds(self, mcc: str | None) -> int:
+        """How long a hold for a merchant of this category stands."""
+        return self.hold_rules.seconds(mcc)
 
     @classmethod
     def parse(cls, program_id: int, name: str, settings: Mapping[str, Any]) -> Program:
@@ -100,7 +107,11 @@ class Program:
                     for channel, row in settings["verification"].items()
                 },
                 cash_pin=Need(settings["cash_pin"]),
+                hold_rules=HoldRules.parse(settings.get("hold_hours", {})),
+                bins=tuple(str(bin_) for bin_ in settings.get("bins", ())),
             )
+        except HoldRuleError as error:
+            raise ProgramError(f"program {name!r}: {error}") from None
         except (KeyError, TypeError, ValueError) as error:
             raise ProgramError(f"program {name!r}: setting {error} is missing or wrong") from None
 

@@ -12,6 +12,7 @@ class Reason(StrEnum):
     DUPLICATE_CONFLICT = "duplicate_conflict"  #: the key of another message, with another amount
     REVERSED = "reversed"  #: a repeat of something since taken back
     REVERSED_BEFORE_ORIGINAL = "reversed_before_original"
+    DECLINED_ELSEWHERE = "declined_elsewhere"  #: as an advice said that was here first
     NOT_SUPPORTED = "not_supported"
     CURRENCY_NOT_SUPPORTED = "currency_not_supported"
     NO_CARD_RECORD = "no_card_record"

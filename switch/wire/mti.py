@@ -28,6 +28,8 @@ _FUNCTIONS: Mapping[str, str] = {
     "3": "advice response",
     "4": "notification",
     "5": "notification acknowledgement",
+    "8": "acknowledgement",  # 8 and 9: of a response, as networks use what the standard reserves
+    "9": "negative acknowledgement",
 }
 
 
@@ -39,6 +41,11 @@ def is_mti(mti: str) -> bool:
 def is_request(mti: str) -> bool:
     """It wants an answer: a request, an advice, a notification."""
     return int(_checked(mti)[2]) % 2 == 0
+
+
+def is_decided(mti: str) -> bool:
+    """It asks for a decision: an authorization or financial request, not an advice."""
+    return _checked(mti)[1] in "12" and mti[2] == "0"
 
 
 def is_repeat(mti: str) -> bool:

@@ -27,8 +27,13 @@ KINDS: Mapping[str, str] = {
     "01": "cash",
     "09": "cashback",
     "20": "refund",
+    "26": "credit",  # account funding, original credit
+    "28": "credit",  # load
     "31": "inquiry",
 }
+#: What an advice of any other is, by the first digit: it happened, whether we know it or not
+#: (ISO 8583:1987: 0 and 1 debits, 2 credits, 3 inquiries).
+_KINDS_OF_ADVICES: Mapping[str, str] = {"2": "credit", "3": "inquiry"}
 _DEBITS = frozenset({"purchase", "cash", "cashback"})
 
 #: How a card was read, by the first two digits of DE22 (ISO 8583:1987).
@@ -52,6 +57,7 @@ _ADDITIONAL_AMOUNT = re.compile(
 _ADDITIONAL_AMOUNT_LENGTH = 20
 
 _TRACE = frozenset({7, 11})
+_TRANSACTION_FEE = 28
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +70,10 @@ class Money:
 
 @dataclass(frozen=True, slots=True)
 class AuthorizationRequest:
-    """A request for an authorization (0100, 0101), with all that a decision may need.
+    """A message about a card: its purchase, with all that a decision may need.
 
-    What must not be seen never shows in its repr.
+    An authorization, a financial request, an advice or a reversal. What must not be
+    seen never shows in its repr.
     """
 
     message: Message = field(repr=False)
@@ -80,7 +87,7 @@ class AuthorizationRequest:
     transmission_datetime: str  #: DE7, MMDDhhmmss
     processing_code: str
     kind: str  #: of KINDS, or verification (amount zero), or unknown
-    transaction: Money  #: DE4 in DE49
+    transaction: Money  #: DE4 in DE49, with the fee where that is on top
     billing: Money | None  #: DE6 in DE51, where both stand
     cash_minor: int  #: the part of the transaction that is cash
     channel: str  #: of CHANNELS, or other
@@ -95,9 +102,36 @@ class AuthorizationRequest:
     pan_sequence_number: str = field(repr=False)  #: two digits
     expiry: str | None = field(repr=False)  #: YYMM, of DE14, else of the track
     track: Track | None = field(repr=False)
-    cvv2: str | None = field(repr=False)
     pin_block: bytes | None = field(repr=False)
     icc: Mapping[str, str] = field(repr=False)  #: DE55 by tag, hex
+    additional: Mapping[str, str] = field(repr=False)  #: DE48 by the dialect's names
+
+    @property
+    def cvv2(self) -> str | None:
+        """The code that is printed on the card, where the message brings it."""
+        return self.additional.get("cvv2")
+
+    @property
+    def atc(self) -> int | None:
+        """The chip's application transaction counter."""
+        counter = self.icc.get("9F36", "")
+        return int(counter, 16) if len(counter) == 4 else None
+
+    @property
+    def scheme_transaction_id(self) -> str | None:
+        """The scheme's own number of the purchase, where the dialect has one."""
+        return self.additional.get("scheme_transaction_id")
+
+    @property
+    def takes_partial(self) -> bool:
+        """The terminal takes less than it asked for. Not where a fee comes on top."""
+        has_fee = self.spec.fee_is_added and _TRANSACTION_FEE in self.message.fields
+        return self.additional.get("partial_approval") == "1" and not has_fee
+
+    @property
+    def is_increment(self) -> bool:
+        """It adds to an earlier authorization, or extends it."""
+        return self.additional.get("incremental") in ("1", "2")
 
     @property
     def is_stripe(self) -> bool:
@@ -128,12 +162,12 @@ class AuthorizationRequest:
         if track is not None and track.pan != pan:
             raise MessageError("differs_from_track", "pan", readable=message)
 
-        transaction = Money(int(fields[4]), fields[49])
-        billing = Money(int(fields[6]), fields[51]) if 6 in fields and 51 in fields else None
+        transaction, billing = _amounts(message, spec)
         if billing and billing.currency == transaction.currency and billing != transaction:
             raise MessageError("differs_from_transaction", "amount_cardholder_billing")
-        kind = KINDS.get(fields[3][:2], "unknown")
-        if kind in _DEBITS and transaction.minor == 0:
+        kind = _kind(message)
+        additional = _additional(message, spec)
+        if kind in _DEBITS and transaction.minor == 0 and "incremental" not in additional:
             kind = "verification"
         icc = _icc(message)
         pin_block = fields.get(52)
@@ -165,9 +199,9 @@ class AuthorizationRequest:
             pan_sequence_number=(icc.get("5F34") or fields.get(23, "00"))[-2:],
             expiry=_expiry(message, track),
             track=track,
-            cvv2=_additional(message, spec).get("cvv2"),
             pin_block=bytes.fromhex(pin_block) if pin_block else None,
             icc=icc,
+            additional=additional,
         )
 
 
@@ -191,8 +225,40 @@ def trace_key(original: str, stan: str, transmission_datetime: str, pan_token: b
     return _digest(parts, pan_token)
 
 
+def clue(pan_token: bytes, *words: str) -> bytes:
+    """The digest of a number that two messages of one purchase share: eight bytes."""
+    return _digest(list(words), pan_token)
+
+
 def _digest(parts: list[str], key: bytes = b"") -> bytes:
     return hashlib.blake2b("\x1f".join(parts).encode(), key=key, digest_size=8).digest()
+
+
+def _kind(message: Message) -> str:
+    """What the processing code says; an advice is something, whatever its code."""
+    code = message.fields[3]
+    if (kind := KINDS.get(code[:2])) is not None:
+        return kind
+    if mti.is_decided(message.mti):
+        return "unknown"
+    return _KINDS_OF_ADVICES.get(code[0], "purchase")
+
+
+def _amounts(message: Message, spec: Spec) -> tuple[Money, Money | None]:
+    """What is asked for, in the transaction's currency and, where both stand, as billed."""
+    fields = message.fields
+    amount, currency = int(fields[4]), fields[49]
+    total = amount
+    if spec.fee_is_added and (fee := fields.get(_TRANSACTION_FEE)):
+        total += int(fee[1:]) * (-1 if fee[0] == "C" else 1)
+        if total < 0:
+            raise MessageError("more_than_the_amount", "amount_transaction_fee", readable=message)
+    if 6 not in fields or 51 not in fields:
+        return Money(total, currency), None
+    billed = int(fields[6])
+    if total != amount and amount:  # the fee is billed at the amount's own rate, half up
+        billed = (2 * billed * total + amount) // (2 * amount)
+    return Money(total, currency), Money(billed, fields[51])
 
 
 def _channel(entry_mode: str | None, condition: str | None) -> str:

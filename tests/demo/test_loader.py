@@ -32,12 +32,13 @@ async def count(ledger: Connection, table: str) -> int:
 
 
 async def test_the_demo_fills_an_empty_ledger(ledger: Connection) -> None:
-    """22 cards on 21 accounts, whose opening balances are postings."""
+    """22 cards of one plastic each on 21 accounts, whose opening balances are postings."""
     assert await loader.is_empty(ledger)
     assert 22 == await loader.reset(ledger, VAULT)
     assert not await loader.is_empty(ledger)
-    assert (22, 22, 21) == (
+    assert (22, 22, 22, 21) == (
         await count(ledger, "cards"),
+        await count(ledger, "plastics"),
         await count(ledger, "pan_tokens"),
         await count(ledger, "accounts"),
     )
@@ -53,7 +54,7 @@ async def test_a_reset_forgets_all_that_was(ledger: Connection) -> None:
     await loader.add_load_cards(ledger, VAULT, KEYS["pvk"], 3, progress=lambda _: None)
     await ledger.execute("UPDATE cards SET pin_tries = 2; UPDATE accounts SET held_minor = 5")
     await loader.reset(ledger, VAULT)
-    assert 22 == await count(ledger, "cards")
+    assert (22, 22) == (await count(ledger, "cards"), await count(ledger, "plastics"))
     assert 0 == await ledger.fetchval("SELECT sum(held_minor) FROM accounts")
     assert 5 == await ledger.fetchval("SELECT sum(pin_tries) FROM cards")  # the demo's own
     assert [] == await ledger.fetch(QUERIES["audit"])
@@ -72,6 +73,13 @@ async def test_load_cards_follow_those_that_are_there(ledger: Connection) -> Non
         "SELECT account_id FROM accounts WHERE reference LIKE 'load-%' ORDER BY 1"
     )
     assert [load_card(number).account_id for number in range(7)] == [row[0] for row in accounts]
+    plastics = await ledger.fetch(
+        "SELECT sequence_number, expiry, service_code FROM plastics WHERE account_id = ANY ($1)",
+        [row[0] for row in accounts],
+    )
+    card = load_card(0)
+    own = (card.pan_sequence_number, card.expiry, card.service_code)
+    assert [own] * 7 == [tuple(row) for row in plastics]
 
 
 async def test_a_pan_stands_in_no_table(ledger: Connection) -> None:

@@ -35,13 +35,21 @@ def test_the_packaged_program_is_the_one_of_the_tests() -> None:
     """Cards, accounts and statuses are those whose secrets the tests know."""
     known = [
         (
-            card["pan"], card["expiry"], card["status"], card["pin_tries"],
+            card["pan"], card["pan_sequence_number"], card["expiry"], card["service_code"],
+            card["status"], card["pin_tries"],
             card.get("pvki", "") + card["pvv"] if card["pin_method"] == "visa_pvv"
             else card["pin_offset"],
         )
         for card in SECRETS["cards"]
     ]  # fmt: skip
-    assert known == [(c.pan, c.expiry, c.status, c.pin_tries, c.pin_reference) for c in DEMO.cards]
+    assert known == [
+        (
+            c.pan, c.sequence_number, c.expiry, c.service_code,
+            c.status, c.pin_tries, c.pin_reference,
+        )
+        for c in DEMO.cards
+    ]  # fmt: skip
+    assert SECRETS["program"]["hold_hours"] == DEMO.program["settings"]["hold_hours"]
     assert [account["posted_minor"] for account in SECRETS["accounts"]] == [
         account.posted_minor for account in DEMO.accounts
     ]

@@ -95,7 +95,7 @@ async def test_a_call_that_is_lost_on_the_way_holds_nothing(
     assert not wired.proxy.is_armed
 
     async def has_mark() -> bool:
-        count: int = await ledger.fetchval("SELECT count(*) FROM reversals_early")
+        count: int = await ledger.fetchval("SELECT count(*) FROM early_marks")
         return count == 1
 
     await eventually(has_mark, "the mark")

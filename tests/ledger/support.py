@@ -28,21 +28,27 @@ _numbers = itertools.count(1_001)  # lower ones are free for second cards
 
 _ADD_CARD = """
     INSERT INTO cards (
-        account_id, card_id, program_id, pan_ciphertext, pan_last_four, expiry, service_code,
-        status, pin_method, pin_reference, pin_tries, channels_blocked, mcc_blocked,
-        countries_allowed)
-    VALUES ($1, $2, $3, '', '0012', '9912', '201', $4, 'visa_pvv', '10385', $5, $6, $7, $8)
+        account_id, card_id, program_id, pan_ciphertext, pan_last_four, status, pin_method,
+        pin_reference, pin_tries, channels_blocked, mcc_blocked, countries_allowed)
+    VALUES ($1, $2, $3, '', '0012', $4, 'visa_pvv', '10385', $5, $6, $7, $8)
+"""
+_ADD_PLASTIC = """
+    INSERT INTO plastics (
+        account_id, card_id, expiry, sequence_number, service_code, is_stopped)
+    VALUES ($1, $2, $3, $4, $5, $6)
 """
 
 
 class Answer(NamedTuple):
-    """One row of authorize_v1."""
+    """One row of authorize_v2."""
 
     outcome: str
     reason: str | None
     authorization_code: str | None
     available_minor: int | None
     issuer_authentication: str | None
+    partial_transaction_minor: int | None = None
+    response_code: str | None = None
 
 
 def number() -> int:
@@ -85,6 +91,17 @@ def ask(
         link="demo",
         authorization_code=f"{one % 1_000_000:06d}",
         issuer_authentication=None,
+        books="hold",
+        hold_seconds=7 * 86_400,
+        takes_partial=False,
+        rrn_clue=None,
+        is_increment=False,
+        original_trace=None,
+        scheme_transaction_id=None,
+        scheme="demo",
+        expiry=None,
+        sequence_number=None,
+        atc=None,
     )
     return call._replace(**changes)
 
@@ -114,14 +131,13 @@ class Books:
     async def program(
         self, program_id: int, *, time_zone: str = "UTC", week_starts: int = 1, settings: str = "{}"
     ) -> int:
-        """Add a program that allows three PIN tries and holds for seven days."""
+        """Add a program that allows three PIN tries."""
         await self.connection.execute(
             QUERIES["add_program"],
             program_id,
             f"program {program_id}",
             "978",
             PIN_TRIES_MAX,
-            7,
             time_zone,
             week_starts,
             settings,
@@ -166,7 +182,7 @@ class Books:
         mcc_blocked: Sequence[str] = (),
         countries_allowed: Sequence[str] | None = None,
     ) -> None:
-        """Add a card to an account."""
+        """Add a card with one plastic to an account."""
         await self.connection.execute(
             _ADD_CARD,
             account_id,
@@ -177,6 +193,22 @@ class Books:
             list(channels_blocked),
             list(mcc_blocked),
             None if countries_allowed is None else list(countries_allowed),
+        )
+        await self.plastic(account_id, card_id)
+
+    async def plastic(
+        self,
+        account_id: int,
+        card_id: int,
+        expiry: str = "9912",
+        *,
+        sequence_number: str = "01",
+        service_code: str = "201",
+        is_stopped: bool = False,
+    ) -> None:
+        """Add a plastic to a card."""
+        await self.connection.execute(
+            _ADD_PLASTIC, account_id, card_id, expiry, sequence_number, service_code, is_stopped
         )
 
     async def limit(

@@ -1,4 +1,4 @@
-"""The policy table inside authorize_v1: which refusal answers, which comes first; PIN tries."""
+"""The policy table inside authorize_v2: which refusal answers, which comes first; PIN tries."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def limit(**most: int) -> Arrange:
 #: request, in the call or in the books, and what the answer then is.
 POLICY: tuple[tuple[str, Mapping[str, Any], Arrange], ...] = (
     ("reversed_before_original", {}, execute(
-        "INSERT INTO reversals_early VALUES ($1, '\\x01')")),
+        "INSERT INTO early_marks VALUES ($1, '\\x01', 'reversed')")),
     ("card_expired", {"refusal_before_pin": "card_expired"}, nothing),
     ("stolen", {}, execute("UPDATE cards SET status = 'stolen' WHERE account_id = $1")),
     ("account_closed", {}, execute("UPDATE accounts SET status = 'closed' WHERE account_id = $1")),

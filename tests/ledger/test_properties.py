@@ -172,7 +172,7 @@ async def test_nothing_left(books: Books, wishes: list[Wish], unwound: list[int]
     usage = [await books.usage(account_id) for account_id in world.accounts]
     assert all(amount >= 0 and count >= 0 for one in usage for amount, count in one.values())
     await books.connection.execute("UPDATE holds SET expires_at = now()")
-    await books.connection.execute("SELECT expire_holds_v1(1000)")
+    await books.connection.execute("SELECT expire_holds_v2(1000)")
     for account_id in world.accounts:
         assert 0 == await books.held(account_id)
     rows = (await world.rows())["usage"]

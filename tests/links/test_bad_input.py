@@ -95,7 +95,7 @@ async def test_an_error_names_the_field_and_no_value(switch: Switch) -> None:
     assert head | {"problem", "field", "offset", "length"} == line.keys()
 
 
-@pytest.mark.parametrize("mti", ["0140", "0300", "0302", "0500", "0600", "0620", "0820", "0104"])
+@pytest.mark.parametrize("mti", ["0140", "0300", "0302", "0500", "0600", "0640", "0820", "0104"])
 async def test_an_unknown_request_is_answered_12(switch: Switch, mti: str) -> None:
     """A request of a class or function that we do not know is answered 12."""
     async with connected(switch.port()) as client:

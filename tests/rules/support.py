@@ -14,7 +14,7 @@ from keys.hsm import Verdict
 from specs.spec import load
 from switch.deadline import Deadline
 from switch.demo.program import read_program
-from switch.rules.card import Card
+from switch.rules.card import Card, Plastic
 from switch.rules.checks import Case, Verdicts
 from switch.rules.program import Program
 from switch.stopwatch import Stopwatch
@@ -30,13 +30,12 @@ CARD = Card(
     account_id=1,
     card_id=1,
     program_id=1,
-    expiry="3012",
     status="active",
     account_status="open",
     currency="978",
     pin_method="visa_pvv",
     pin_reference="10385",
-    service_code="201",
+    plastics=(Plastic(sequence_number="01", expiry="3012", service_code="201"),),
 )
 CHIP_DATA = "9F26088A7F3E2D1C0B9A88"
 PIN_BLOCK = "0E0E74D9913BEEA8"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import date
 from typing import Any
 
 import pytest
@@ -80,31 +79,6 @@ def test_supported(fields: Mapping[int, str], reason: Reason | None) -> None:
 def test_status(card: Mapping[str, str], reason: Reason) -> None:
     """A card that may not be used, or whose account is closed, is refused by what it is."""
     assert reason == refusal(case(card=card))
-
-
-@pytest.mark.parametrize(
-    ("today", "on_card", "told", "reason"),
-    [
-        ("2026-11-23", "2611", None,   None),
-        ("2026-11-30", "2611", None,   None),
-        ("2026-12-01", "2611", None,   Reason.CARD_EXPIRED),
-        ("2027-01-01", "2612", None,   Reason.CARD_EXPIRED),
-        ("2026-11-23", "2611", "2611", None),
-        ("2026-11-23", "2611", "2612", Reason.CARD_EXPIRED),
-        ("2026-11-23", "2611", "2512", Reason.CARD_EXPIRED),
-        ("2026-11-23", "2511", "2511", Reason.CARD_EXPIRED),
-    ],
-)  # fmt: skip
-def test_expiry(today: str, on_card: str, told: str | None, reason: Reason | None) -> None:
-    """A card is good to the end of its last month, and a message must not tell another."""
-    this = case({14: told}, {"expiry": on_card}, date.fromisoformat(today))
-    assert reason == refusal(this)
-
-
-def test_expiry_of_the_track() -> None:
-    """A track tells the card's expiry too, whatever DE14 says beside it."""
-    written = "4761739000000012=123020110385625"
-    assert Reason.CARD_EXPIRED == refusal(case({35: written, 14: "3012"}))
 
 
 STRIPE = {22: "901", 55: None, 35: "4761739000000012=301220110385625"}

@@ -41,6 +41,7 @@ def test_settings() -> None:
     assert (bytes.fromhex("00820000"), bytes(4)) == (PROGRAM.csu_approved, PROGRAM.csu_declined)
     assert ArpcMethod.METHOD_2 is PROGRAM.cryptograms[18].arpc
     assert 4 == len(PROGRAM.keys.all())
+    assert (2 * 3600, 30 * 86_400) == (PROGRAM.hold_seconds("5541"), PROGRAM.hold_seconds("7011"))
 
 
 @pytest.mark.parametrize(
@@ -57,6 +58,8 @@ def test_settings() -> None:
         lambda s: s["verification"]["chip"].update(smile="required"),
         lambda s: s.update(cash_pin="perhaps"),
         lambda s: s.update(ibm3624={}),
+        lambda s: s.update(hold_hours=168),
+        lambda s: s["hold_hours"].update(fuel=2),
     ],
 )
 def test_bad_settings(spoil: Callable[[dict[str, Any]], object]) -> None:

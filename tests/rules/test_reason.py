@@ -16,6 +16,7 @@ DE39 = {
     "duplicate_conflict": "94",
     "reversed": "05",
     "reversed_before_original": "05",
+    "declined_elsewhere": "05",
     "not_supported": "12",
     "currency_not_supported": "12",
     "no_card_record": "14",
@@ -40,10 +41,11 @@ DE39 = {
 #: Answers that are no refusal.
 APPROVALS = {"approved": "00", "approved_partial": "10"}
 
-#: Words in authorize_v1 that are no reasons.
+#: Words in authorize_v2 that are no reasons.
 NO_REASONS = {
     "decided", "repeated", "locked", "late", "unavailable", "open", "active", "transaction",
-    "purchase", "cash", "cashback", "match", "mismatch", "authorization_ids",
+    "purchase", "cash", "cashback", "match", "mismatch", "authorization_ids", "approved",
+    "declined", "hold", "posting", "posting_ids", "settlement",
 }  # fmt: skip
 
 
@@ -64,12 +66,12 @@ def test_dialects(dialect: str) -> None:
 
 
 def test_reasons_of_the_ledger() -> None:
-    """The reasons that authorize_v1 writes out are ours, and are those of its own questions."""
+    """The reasons that authorize_v2 writes out are ours, and are those of its own questions."""
     words = set(re.findall(r"'([a-z][a-z_]+)'", sql("functions/authorize.sql"))) - NO_REASONS
     assert {
         "reversed_before_original", "duplicate_conflict", "reversed", "account_closed",
         "pin_tries_exceeded", "pin_mismatch", "not_permitted", "limit_amount", "limit_count",
-        "insufficient_funds",
+        "insufficient_funds", "declined_elsewhere",
     } == words  # fmt: skip
     assert words <= {reason.value for reason in Reason}
 

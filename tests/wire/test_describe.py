@@ -91,7 +91,7 @@ def test_as_json() -> None:
     ("fields", "line"),
     [
         ({39: "00"}, "39  response_code                        00  approved"),
-        ({39: "05"}, "05  reversed_before_original, reversed"),
+        ({39: "05"}, "05  reversed_before_original, declined_elsewhere, reversed"),
         ({39: "99"}, "39  response_code                        99"),
         ({4: "000000001500", 49: "392"}, "000000001500  1500 JPY"),
         ({4: "000000001500", 49: "123"}, "4  amount_transaction                   000000001500"),

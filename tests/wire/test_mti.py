@@ -87,7 +87,8 @@ def test_malformed(question: Callable[[str], object], bad: str) -> None:
         ("0421", "reversal advice, repeat (ISO 8583:1987)"),
         ("0810", "network management response (ISO 8583:1987)"),
         ("1804", "network management request (ISO 8583:1993)"),
-        ("9990", "unknown class of unknown function (ISO 8583:of unknown version)"),
+        ("0190", "authorization negative acknowledgement (ISO 8583:1987)"),
+        ("9970", "unknown class of unknown function (ISO 8583:of unknown version)"),
     ],
 )
 def test_in_words(value: str, words: str) -> None:

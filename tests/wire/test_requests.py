@@ -143,7 +143,8 @@ def test_money(fields: dict[int, str | None], transaction: Money, billing: Money
         ("090000", 0, "verification"),
         ("200000", 0, "refund"),
         ("300000", 1, "unknown"),
-        ("280000", 1, "unknown"),
+        ("260000", 1, "credit"),
+        ("280000", 1, "credit"),
         ("990000", 0, "unknown"),
     ],
 )

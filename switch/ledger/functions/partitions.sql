@@ -1,33 +1,111 @@
+-- make_partition_v1: see that a table has its partition for a month. Gives its name where it made
+-- it. The partition is made apart and then attached: no decision waits for that.
+CREATE OR REPLACE FUNCTION make_partition_v1(p_table text, p_month date)
+RETURNS text LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+    v_name text := format('%s_%s', p_table, to_char(p_month, 'YYYY_MM'));
+BEGIN
+    IF to_regclass(v_name) IS NOT NULL THEN
+        RETURN NULL;
+    END IF;
+    EXECUTE format(
+        'CREATE TABLE %I (LIKE %I INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING STORAGE)',
+        v_name, p_table);
+    EXECUTE format(
+        'ALTER TABLE %I ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)',
+        p_table, v_name,
+        p_month::text || ' 00:00:00+00',
+        (p_month + interval '1 month')::date::text || ' 00:00:00+00');
+    RETURN v_name;
+END
+$$;
+
 -- make_partitions_v1: see that this month and the next ones have their partitions.
 -- Gives the names of those it made. Two processes at once do not collide.
 CREATE OR REPLACE FUNCTION make_partitions_v1(p_months_ahead int)
 RETURNS SETOF text LANGUAGE plpgsql VOLATILE
 -- The role that serves need not own the tables: it makes partitions as their owner.
 SECURITY DEFINER SET search_path = public, pg_temp
--- Behind a long reader of the parent every decision would queue up with us: better the next sweep.
+-- Beside a detaching that has not ended it would wait: better the next sweep.
 SET lock_timeout = '200ms' AS $$
-DECLARE
-    v_table text;
-    v_month date;
-    v_name  text;
 BEGIN
     PERFORM pg_advisory_xact_lock(8583, 1);
-    FOREACH v_table IN ARRAY ARRAY['authorizations', 'postings'] LOOP
-        FOR v_month IN
-            SELECT generate_series(
-                date_trunc('month', now() AT TIME ZONE 'UTC'),
-                date_trunc('month', now() AT TIME ZONE 'UTC') + make_interval(months => p_months_ahead),
-                interval '1 month')::date
-        LOOP
-            v_name := format('%s_%s', v_table, to_char(v_month, 'YYYY_MM'));
-            CONTINUE WHEN to_regclass(v_name) IS NOT NULL;
-            EXECUTE format(
-                'CREATE TABLE %I PARTITION OF %I FOR VALUES FROM (%L) TO (%L)',
-                v_name, v_table,
-                v_month::text || ' 00:00:00+00',
-                (v_month + interval '1 month')::date::text || ' 00:00:00+00');
-            RETURN NEXT v_name;
-        END LOOP;
-    END LOOP;
+    RETURN QUERY
+    SELECT made.name
+      FROM generate_series(
+               date_trunc('month', now() AT TIME ZONE 'UTC'),
+               date_trunc('month', now() AT TIME ZONE 'UTC') + make_interval(months => p_months_ahead),
+               interval '1 month') AS month
+     CROSS JOIN unnest(ARRAY['authorizations', 'postings']) AS parent
+     CROSS JOIN LATERAL make_partition_v1(parent, month::date) AS made(name)
+     WHERE made.name IS NOT NULL;
+END
+$$;
+
+-- old_partitions_v1: the months that end by a moment and are not yet set apart, oldest first, and
+-- what is to be done next with each. A month of postings comes before the same of the journal.
+CREATE OR REPLACE FUNCTION old_partitions_v1(p_ends_by timestamptz)
+RETURNS TABLE (
+    parent     text,
+    name       text,
+    starts     timestamptz,
+    ends       timestamptz,
+    step       text,  -- detach, finalize, rename
+    statement  text)
+LANGUAGE sql STABLE AS $$
+    SELECT parent, name, starts, ends, step,
+           CASE step
+               WHEN 'rename' THEN format('ALTER TABLE %I RENAME TO %I', name, name || '_detached')
+               WHEN 'detach' THEN
+                   format('ALTER TABLE %I DETACH PARTITION %I CONCURRENTLY', parent, name)
+               ELSE format('ALTER TABLE %I DETACH PARTITION %I FINALIZE', parent, name)
+           END
+      FROM (SELECT left(c.relname, -8) AS parent, c.relname::text AS name,
+                   month AT TIME ZONE 'UTC' AS starts,
+                   (month + interval '1 month') AT TIME ZONE 'UTC' AS ends,
+                   CASE WHEN i.inhrelid IS NULL THEN 'rename'
+                        WHEN i.inhdetachpending THEN 'finalize'
+                        ELSE 'detach' END AS step
+              FROM pg_class AS c
+             CROSS JOIN LATERAL (
+                    SELECT to_date(right(c.relname, 7), 'YYYY_MM')::timestamp) AS named(month)
+              LEFT JOIN pg_inherits AS i ON i.inhrelid = c.oid
+             WHERE c.relkind = 'r' AND pg_table_is_visible(c.oid)
+               AND c.relname ~ '^(authorizations|postings)_[0-9]{4}_(0[1-9]|1[0-2])$') AS partition
+     WHERE ends <= p_ends_by OR step = 'finalize'
+     ORDER BY starts, parent DESC
+$$;
+
+-- carry_postings_v1: for the accounts after one, at most so many, close a month of postings and
+-- bring its sum forward into the current one: two entries of one statement, so that the sum of an
+-- account's postings stays the same at every instant, with the month and without it. Again, it
+-- finds nothing to carry. Gives the last of the accounts, null where there are no more.
+CREATE OR REPLACE FUNCTION carry_postings_v1(
+    p_starts timestamptz, p_ends timestamptz, p_after bigint, p_most int,
+    OUT last_account_id bigint, OUT carried int)
+LANGUAGE plpgsql VOLATILE AS $$
+BEGIN
+    SELECT max(account_id) INTO last_account_id
+      FROM (SELECT account_id FROM accounts WHERE account_id > p_after
+             ORDER BY account_id LIMIT p_most) AS batch;
+    WITH summed AS (
+        SELECT account_id, currency, sum(amount_minor)::bigint AS minor
+          FROM postings
+         WHERE posted_at >= p_starts AND posted_at < p_ends
+           AND account_id > p_after AND account_id <= last_account_id
+         GROUP BY account_id, currency
+        HAVING sum(amount_minor) <> 0
+    ),
+    entered AS (
+        INSERT INTO postings (
+            account_id, posting_id, posted_at, contra, amount_minor, currency, note)
+        SELECT s.account_id, nextval('posting_ids'), entry.posted_at, 'opening',
+               entry.sign * s.minor, s.currency, entry.note
+          FROM summed AS s
+         CROSS JOIN (VALUES
+                (p_ends - interval '1 microsecond', -1, 'carried forward'),
+                (clock_timestamp(), 1, 'brought forward')) AS entry(posted_at, sign, note)
+    )
+    SELECT count(*) INTO carried FROM summed;
 END
 $$;

@@ -1,0 +1,15 @@
+"""The `switch` command: what people type. A file here is a family of commands."""
+
+from switch.commands import accounts, auditing, card_controls, cards, maintaining, messages, serving
+from switch.commands.base import main
+
+__all__ = [
+    "accounts",
+    "auditing",
+    "card_controls",
+    "cards",
+    "main",
+    "maintaining",
+    "messages",
+    "serving",
+]

@@ -1,0 +1,71 @@
+"""What every command shares: one group, one way to refuse, one way to run to the end."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any
+
+import click
+import uvloop
+
+from switch import app
+from switch.operate.replay import ReplayError
+from switch.settings import Settings, SettingsError
+
+EXIT_REFUSED, EXIT_DIFFERENT, EXIT_INTERRUPTED = 1, 2, 130
+
+
+class Refusal(click.ClickException):
+    """One line that says what to do."""
+
+
+class Commands(click.Group):
+    """A group whose every refusal, click's own included, is one line and an exit code."""
+
+    def main(self, *args: Any, **options: Any) -> Any:
+        try:
+            code = super().main(*args, **options | {"standalone_mode": False})
+        except click.exceptions.NoArgsIsHelpError as error:
+            error.show()
+            code = EXIT_REFUSED
+        except click.ClickException as error:
+            click.echo(f"switch: {' '.join(error.format_message().split())}", err=True)
+            code = EXIT_REFUSED
+        except click.Abort:
+            code = EXIT_INTERRUPTED
+        sys.exit(code if isinstance(code, int) else 0)
+
+
+def to_the_end(work: Coroutine[Any, Any, Any]) -> Any:
+    """Run to the end; a refusal is one line and an exit code, never a traceback."""
+    try:
+        return uvloop.run(work)
+    except (*app.REFUSALS, app.StartError, ReplayError) as error:
+        raise Refusal(str(error)) from None
+    except KeyboardInterrupt:
+        raise click.Abort from None
+
+
+def settings_of(config: Path | None) -> Settings:
+    try:
+        return Settings.load(config)
+    except SettingsError as error:
+        raise Refusal(str(error)) from None
+
+
+config_option = click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    envvar="SWITCH_CONFIG",
+    help="Settings file; without one, the demo's settings.",
+)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+def main() -> None:
+    """An ISO 8583 authorization switch for card issuers.
+
+    Example: switch run
+    """

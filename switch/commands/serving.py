@@ -1,0 +1,113 @@
+"""Serving, the schema, the demo."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import click
+
+from switch import app
+from switch.commands.base import config_option, main, settings_of, to_the_end
+from switch.demo import loader
+from switch.ledger.migrate import migrate as migrate_database
+
+#: The key that makes the PIN values of cards for load tests.
+PIN_KEY = "pvk"
+
+
+@main.command()
+@config_option
+def run(config: Path | None) -> None:
+    """Serve until Ctrl-C or SIGTERM.
+
+    Example: switch run --config switch.toml
+    """
+    to_the_end(app.run(settings_of(config)))
+
+
+@main.command()
+@config_option
+def migrate(config: Path | None) -> None:
+    """Bring the database's schema up to date. Running it twice changes nothing.
+
+    Example: SWITCH_DATABASE__URL=postgresql://switch@db/switch switch migrate
+    """
+
+    async def apply(url: str) -> None:
+        for name in await migrate_database(url):
+            click.echo(f"applied {name}")
+
+    async def work() -> None:
+        async with app.database(settings_of(config), prepare=apply):
+            click.echo("the database is up to date")
+
+    to_the_end(work())
+
+
+@main.group()
+def demo() -> None:
+    """The demo program: 22 published cards, and as many more as a load test wants.
+
+    Example: switch demo reset
+    """
+
+
+@demo.command()
+@config_option
+def reset(config: Path | None) -> None:
+    """Forget everything in the database and load the demo's 22 cards.
+
+    Example: switch demo reset
+    """
+    settings = settings_of(config)
+
+    async def work() -> int:
+        async with app.database(settings, prepare=app.make_ready) as url:
+            connection = await asyncpg.connect(url)
+            try:
+                return await loader.reset(
+                    connection, app.vault_of(settings, app.read_keys(settings))
+                )
+            finally:
+                await connection.close()
+
+    click.echo(f"{to_the_end(work())} demo cards are loaded")
+
+
+@demo.command()
+@click.option("--count", type=click.IntRange(1, 8_000_000), required=True, help="How many to add.")
+@config_option
+def cards(count: int, config: Path | None) -> None:
+    """Add cards for load tests, each on an account of its own, after those that are there.
+
+    PAN 47617390 + a serial of seven digits from 1000001 + check digit, expiry 3012,
+    service code 201, PIN 1234, 1,000,000.00 EUR, no limits.
+
+    Example: switch demo cards --count 100000
+    """
+    settings = settings_of(config)
+
+    async def work(progress: Any) -> int:
+        keys = app.read_keys(settings)
+        if PIN_KEY not in keys:
+            raise settings.refusal("hsm.keys", f"has no {PIN_KEY!r}, which the cards' PINs need")
+        vault = app.vault_of(settings, keys)
+        async with app.database(settings, prepare=app.make_ready) as url:
+            connection = await asyncpg.connect(url)
+            try:
+                if await loader.is_empty(connection):  # their program is the demo's
+                    await loader.reset(connection, vault)
+                return await loader.add_load_cards(
+                    connection, vault, keys[PIN_KEY], count, progress=progress
+                )
+            finally:
+                await connection.close()
+
+    with click.progressbar(
+        length=count, label="cards", file=sys.stderr, hidden=not sys.stderr.isatty()
+    ) as bar:
+        first = to_the_end(work(lambda done: bar.update(done - bar.pos)))
+    click.echo(f"{count} cards are added after {first}")

@@ -1,0 +1,56 @@
+-- book_v1: book a batch of what already happened: advices, completions, reversals. One call is one
+-- transaction. None is ever declined. Those of one account are booked in the order given.
+CREATE OR REPLACE FUNCTION book_v1(p_bookings booking_v1[])
+RETURNS TABLE (
+    ordinal      int,    -- the booking's place in the batch, from 1
+    outcome      text,   -- booked, repeated, locked, or unbookable: book it in suspense
+    effect       text,   -- held, released, posted, reversed, remembered, recorded, nothing, …
+    moved_minor  bigint)
+LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+    v_booking  booking_v1;
+    v_locked   bigint[];
+BEGIN
+    INSERT INTO accounts (account_id, reference, program_id, currency, kind)
+    SELECT DISTINCT b.account_id, 'suspense ' || (-b.account_id / 1000) || '/'
+                    || lpad((-b.account_id % 1000)::text, 3, '0'),
+           -b.account_id / 1000, lpad((-b.account_id % 1000)::text, 3, '0'), 'suspense'
+      FROM unnest(p_bookings) AS b
+     WHERE b.account_id < 0
+       AND NOT EXISTS (SELECT FROM accounts AS a WHERE a.account_id = b.account_id)
+    ON CONFLICT DO NOTHING;
+
+    -- A statement of its own: what is read below must be read by a later snapshot. An account
+    -- that another process holds is skipped: its bookings come again, and stall nobody here.
+    SELECT coalesce(array_agg(taken.account_id), '{}') INTO v_locked
+      FROM (SELECT a.account_id FROM accounts AS a
+             WHERE a.account_id = ANY (SELECT b.account_id FROM unnest(p_bookings) AS b)
+             ORDER BY a.account_id
+               FOR NO KEY UPDATE SKIP LOCKED) AS taken;
+
+    ordinal := 0;
+    FOREACH v_booking IN ARRAY p_bookings LOOP
+        ordinal := ordinal + 1;
+        effect := NULL;
+        moved_minor := 0;
+        IF NOT v_booking.account_id = ANY (v_locked) THEN
+            outcome := 'locked';
+        ELSIF EXISTS (SELECT FROM message_keys AS k
+                       WHERE k.account_id = v_booking.account_id
+                         AND k.message_key = v_booking.message_key) THEN
+            outcome := 'repeated';
+        ELSE
+            outcome := 'booked';
+            CASE v_booking.task
+                WHEN 'advise'   THEN SELECT * INTO effect, moved_minor FROM advise_v1(v_booking);
+                WHEN 'complete' THEN SELECT * INTO effect, moved_minor FROM complete_v1(v_booking);
+                WHEN 'reverse'  THEN SELECT * INTO effect, moved_minor FROM reverse_v1(v_booking);
+            END CASE;
+            IF effect = 'unbookable' THEN
+                outcome := effect;
+            END IF;
+        END IF;
+        RETURN NEXT;
+    END LOOP;
+END
+$$;

@@ -1,0 +1,58 @@
+-- journal_v1: record an advice, a completion or a reversal, under its own message key. It belongs
+-- to a purchase, or is one. What it brings is told as it came; what it moves is moved by others.
+CREATE OR REPLACE FUNCTION journal_v1(
+    p booking_v1, p_root authorizations, p_amount_minor bigint, p_would_have_declined text)
+RETURNS authorizations LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+    v_row authorizations;
+BEGIN
+    INSERT INTO authorizations (
+        account_id, authorization_id, received_at, card_id, link, scheme, mti, message_key,
+        stan, transmission_datetime, rrn, acquirer, terminal, merchant, merchant_name, mcc,
+        country, entry_mode, processing_code, kind, channel, transaction_minor,
+        transaction_currency, amount_minor, cash_minor, reason, response_code,
+        authorization_code, would_have_declined, scheme_transaction_id, available_minor,
+        purchase_id, purchase_received_at)
+    SELECT p.account_id, nextval('authorization_ids'), clock_timestamp(), p.card_id, p.link,
+           p.scheme, p.mti, p.message_key, p.stan, p.transmission_datetime, p.rrn, p.acquirer,
+           p.terminal, p.merchant, p.merchant_name, p.mcc, p.country, p.entry_mode,
+           p.processing_code, p.kind, p.channel, p.transaction_minor, p.transaction_currency,
+           p_amount_minor, p.cash_minor,
+           CASE WHEN NOT p.is_approved THEN 'declined_elsewhere' END, p.response_code,
+           p.authorization_code, p_would_have_declined, p.scheme_transaction_id,
+           a.posted_minor + a.credit_limit_minor - a.held_minor,
+           p_root.authorization_id, p_root.received_at
+      FROM accounts AS a WHERE a.account_id = p.account_id
+    RETURNING * INTO v_row;
+    INSERT INTO message_keys (account_id, message_key, authorization_id, received_at)
+    VALUES (p.account_id, p.message_key, v_row.authorization_id, v_row.received_at);
+    RETURN v_row;
+END
+$$;
+
+-- leave_marks_v1: what came before its original is found under the clues that one will have. A
+-- reversal's mark stays whatever else comes.
+CREATE OR REPLACE FUNCTION leave_marks_v1(p booking_v1, p_row authorizations, p_verdict text)
+RETURNS void LANGUAGE sql VOLATILE AS $$
+    INSERT INTO early_marks (account_id, clue, verdict, authorization_id, received_at)
+    SELECT DISTINCT p.account_id, clue, p_verdict, p_row.authorization_id, p_row.received_at
+      FROM unnest(p.leave_clues) AS clue
+    ON CONFLICT (account_id, clue) DO UPDATE
+       SET verdict = excluded.verdict, authorization_id = excluded.authorization_id,
+           received_at = excluded.received_at, noted_at = excluded.noted_at
+     WHERE early_marks.verdict <> 'reversed'
+$$;
+
+-- was_reversed_v1: whether a reversal of this very message was here before it.
+CREATE OR REPLACE FUNCTION was_reversed_v1(p booking_v1)
+RETURNS boolean LANGUAGE sql STABLE AS $$
+    SELECT EXISTS (SELECT FROM early_marks
+                    WHERE account_id = p.account_id AND clue = ANY (p.own_traces)
+                      AND verdict = 'reversed')
+$$;
+
+-- is_shut_v1: whether nothing new may be booked on the account.
+CREATE OR REPLACE FUNCTION is_shut_v1(p booking_v1)
+RETURNS boolean LANGUAGE sql STABLE AS $$
+    SELECT p.may_suspend AND status = 'closed' FROM accounts WHERE account_id = p.account_id
+$$;

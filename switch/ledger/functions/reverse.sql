@@ -1,0 +1,99 @@
+-- reversed_v1: the row that a reversal speaks of.
+CREATE OR REPLACE FUNCTION reversed_v1(p booking_v1)
+RETURNS authorizations LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    v_row    authorizations;
+    v_trace  bytea;
+BEGIN
+    FOREACH v_trace IN ARRAY p.original_traces LOOP
+        v_row := by_trace_v1(p.account_id, v_trace, p.original_acquirer);
+        IF v_row.authorization_id IS NULL THEN
+            v_row := by_mark_v1(p.account_id, ARRAY[v_trace]);
+        END IF;
+        EXIT WHEN v_row.authorization_id IS NOT NULL;
+    END LOOP;
+    IF v_row.authorization_id IS NULL AND p.rrn_clue IS NOT NULL THEN
+        v_row := by_rrn_v1(p, '{10,12,20,22}', false, true);
+    END IF;
+    -- A financial advice that told of an 0200 posted on that one's row.
+    IF substr(v_row.mti, 2, 2) = '22' AND substr((root_v1(v_row)).mti, 2, 2) = '20' THEN
+        v_row := root_v1(v_row);
+    END IF;
+    RETURN v_row;
+END
+$$;
+
+-- reverse_v1: give back what a message held or posted, wholly or down to what is to remain.
+CREATE OR REPLACE FUNCTION reverse_v1(p booking_v1, OUT effect text, OUT moved_minor bigint)
+LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+    v_original  authorizations := reversed_v1(p);
+    v_root      authorizations := root_v1(v_original);
+    v_row       authorizations;
+    v_keep      bigint := 0;
+    v_own       bigint;  -- only of this authorization's hold; null: of all its purchase's
+    v_is_over   boolean;
+BEGIN
+    moved_minor := 0;
+    IF v_original.authorization_id IS NULL AND p.may_suspend
+       AND (p.amount_minor IS NULL OR is_shut_v1(p)) THEN
+        effect := 'unbookable';
+        RETURN;
+    END IF;
+
+    v_row := journal_v1(p, v_root, coalesce(p.amount_minor, v_original.amount_minor, 0), NULL);
+    IF v_original.authorization_id IS NULL THEN
+        PERFORM leave_marks_v1(p, v_row, 'reversed');
+        effect := 'remembered';
+        RETURN;
+    END IF;
+    effect := 'nothing';
+    IF substr(v_original.mti, 2, 1) = '4' THEN
+        RETURN;  -- a reversal is not reversed
+    END IF;
+    IF p.keep_transaction_minor > 0 THEN
+        v_keep := coalesce(
+            p.keep_minor,
+            billed_v1(v_original, p.keep_transaction_minor, v_original.transaction_currency));
+    END IF;
+
+    -- After this point everything is recorded; what follows only moves money.
+    IF substr(v_original.mti, 2, 1) = '2' THEN
+        moved_minor := greatest(0, v_original.posted_minor - v_keep);
+        PERFORM post_v1(v_original, v_row.authorization_id,
+                        CASE WHEN is_credit_v1(v_original.kind) THEN -1 ELSE 1 END * moved_minor);
+        v_is_over := v_keep = 0;
+    ELSE
+        IF EXISTS (SELECT FROM holds
+                    WHERE account_id = p.account_id AND purchase_id = v_root.authorization_id
+                      AND authorization_id = v_original.authorization_id
+                      AND authorization_id <> purchase_id) THEN
+            v_own := v_original.authorization_id;
+            moved_minor := greatest(
+                0, held_v1(p.account_id, v_root.authorization_id, v_own) - v_keep);
+        ELSE
+            moved_minor := least(held_v1(p.account_id, v_root.authorization_id),
+                                 greatest(0, v_root.standing_minor - v_keep));
+        END IF;
+        moved_minor := release_v1(v_root, v_own, moved_minor, 'reversed');
+        SELECT v_keep = 0 AND (v_own IS NOT NULL OR standing_minor = 0) INTO v_is_over
+          FROM authorizations
+         WHERE account_id = v_root.account_id AND authorization_id = v_root.authorization_id
+           AND received_at = v_root.received_at;
+    END IF;
+    PERFORM settle_use_v1(p.account_id, v_root.authorization_id, v_root.received_at);
+    IF moved_minor > 0 THEN
+        effect := 'reversed';
+    END IF;
+
+    -- What is over answers its repeats so, and an advice that comes after it books nothing.
+    UPDATE authorizations SET reversed_at = coalesce(reversed_at, clock_timestamp())
+     WHERE v_is_over AND account_id = p.account_id
+       AND (moved_minor > 0 OR reason IS NULL)
+       AND ((authorization_id = v_original.authorization_id
+             AND received_at = v_original.received_at)
+            OR (v_own IS NULL AND substr(v_original.mti, 2, 1) = '1'
+                AND authorization_id = v_root.authorization_id
+                AND received_at = v_root.received_at));
+END
+$$;

@@ -1,0 +1,60 @@
+-- unwind_v2: take back what one attempt at a message did, for its answer did not leave in time.
+-- The code tells attempts apart. An attempt that was approved takes its approval back, unless a
+-- repeat was told of it meanwhile; such a repeat, when it is itself too late, takes its word back,
+-- and then the approval goes. What an advice has confirmed meanwhile stays. Where nothing is there
+-- a mark is left, so that a backend which commits it later declines. Gives unwound, told, advised,
+-- marked, or nothing.
+CREATE OR REPLACE FUNCTION unwind_v2(
+    p_account_id bigint, p_message_key bytea, p_authorization_code text)
+RETURNS text LANGUAGE plpgsql VOLATILE
+-- An account that a stranger holds must not keep the others waiting: this one is tried again.
+SET lock_timeout = '1s' AS $$
+DECLARE
+    v_key       message_keys;
+    v_approval  authorizations;
+    v_root      authorizations;
+BEGIN
+    PERFORM FROM accounts WHERE account_id = p_account_id FOR NO KEY UPDATE;
+
+    SELECT * INTO v_key FROM message_keys
+     WHERE account_id = p_account_id AND message_key = p_message_key;
+    IF NOT FOUND THEN
+        INSERT INTO early_marks (account_id, clue, verdict)
+        VALUES (p_account_id, p_message_key, 'reversed') ON CONFLICT DO NOTHING;
+        RETURN 'marked';
+    END IF;
+
+    DELETE FROM approvals_repeated
+     WHERE account_id = p_account_id AND message_key = p_message_key
+       AND authorization_code = p_authorization_code;
+    UPDATE authorizations
+       SET unwind_asked_at = CASE WHEN authorization_code = p_authorization_code
+                                  THEN clock_timestamp() ELSE unwind_asked_at END
+     WHERE account_id = p_account_id AND authorization_id = v_key.authorization_id
+       AND received_at = v_key.received_at AND reason IS NULL AND unwound_at IS NULL
+    RETURNING * INTO v_approval;
+    IF v_approval.unwind_asked_at IS NULL THEN
+        RETURN 'nothing';
+    END IF;
+    IF EXISTS (SELECT FROM approvals_repeated
+                WHERE account_id = p_account_id AND message_key = p_message_key) THEN
+        RETURN 'told';
+    END IF;
+
+    UPDATE authorizations SET unwound_at = clock_timestamp()
+     WHERE account_id = p_account_id AND authorization_id = v_key.authorization_id
+       AND received_at = v_key.received_at;
+    v_root := root_v1(v_approval);
+    IF v_root.advised_at >= v_approval.received_at THEN
+        RETURN 'advised';
+    END IF;
+    PERFORM release_v1(
+        v_root, v_approval.authorization_id,
+        held_v1(p_account_id, v_root.authorization_id, v_approval.authorization_id), 'unwound');
+    PERFORM post_v1(
+        v_approval, v_approval.authorization_id,
+        CASE WHEN is_credit_v1(v_approval.kind) THEN -1 ELSE 1 END * v_approval.posted_minor);
+    PERFORM settle_use_v1(p_account_id, v_root.authorization_id, v_root.received_at);
+    RETURN 'unwound';
+END
+$$;
