@@ -19,6 +19,7 @@ from keys.vault import LocalDataKeys, Vault, VaultError
 from specs.spec import Spec, SpecError
 from specs.spec import load as load_spec
 from switch.demo import loader
+from switch.flows.file_update import FILE_UPDATE, FileUpdater, Network
 from switch.flows.issuer import Issuer, PinZone
 from switch.flows.router import Router
 from switch.ledger.embedded import EmbeddedPostgres
@@ -133,6 +134,7 @@ async def _start(
             for link in settings.links
         },
         hsm_budget=settings.hsm.budget_ms / 1000,
+        schemes={link.name: link.scheme or link.name for link in settings.links},
     )
     links = [
         Link(
@@ -153,11 +155,45 @@ async def _start(
         stack.push_async_callback(link.drain, within=link.settings.answer_within_ms / 1000)
     for link in links:
         await link.listen()
+    await _tell_networks(stack, issuer, links, specs, operator, metrics)
     # What was built lives as long as the process: the collector need not look at it again, and
     # messages leave few cycles, so that it need not look often.
     gc.collect()
     gc.freeze()
     gc.set_threshold(GARBAGE_THRESHOLD)
+
+
+async def _tell_networks(
+    stack: contextlib.AsyncExitStack,
+    issuer: Issuer,
+    links: list[Link],
+    specs: Mapping[str, Spec],
+    operator: Operator,
+    metrics: Metrics,
+) -> None:
+    """Tell the networks behind those links of blocked cards that are configured for it."""
+    networks = [
+        Network(
+            link.settings.name,
+            specs[link.settings.dialect],
+            link,
+            link.settings.file_update_name,
+            link.settings.file_update_answer_s,
+        )
+        for link in links
+        if link.settings.file_updates
+    ]
+    if not networks:
+        return
+    updater = FileUpdater(
+        issuer.ledger.file_updates, issuer.vault, networks, on_event=operator.event
+    )
+    metrics.gauge(
+        "switch_file_updates_unanswered", "Card blocks that a network has not answered yet.",
+        lambda: updater.unanswered,
+    )  # fmt: skip
+    updater.start()
+    stack.push_async_callback(updater.close)
 
 
 def read_keys(settings: Settings) -> dict[str, Key]:
@@ -183,6 +219,11 @@ def read_specs(settings: Settings) -> dict[str, Spec]:
             specs[link.dialect] = load_spec(link.dialect)
         except SpecError as error:
             raise settings.refusal(f"links[{index}].dialect", str(error)) from None
+        spec = specs[link.dialect]
+        if link.file_updates and not (spec.file_updates and FILE_UPDATE in spec.classes):
+            raise settings.refusal(
+                f"links[{index}].file_updates", f"{link.dialect} has no file update ({FILE_UPDATE})"
+            )
         try:
             Framing.parse(link.framing, link.frame_max)
         except ValueError as error:

@@ -44,6 +44,7 @@ from switch.setting_values import (
     Count,
     DatabaseUrl,
     FilePath,
+    FileUpdateName,
     ListenAddress,
     MacKey,
     Milliseconds,
@@ -167,6 +168,10 @@ class Link(Section):
     zone_pin_key: Name = "zpk"
     pin_block_format: Literal["iso-0", "iso-1", "iso-3", "iso-4"] = "iso-0"
     mac_key: MacKey = ""
+    file_updates: bool = False
+    file_update_name: FileUpdateName = ""
+    file_update_answer_s: Annotated[Whole, between(1, 600)] = 10
+    scheme: str = ""
 
 
 #: Every section by its name; of `links` each.
@@ -242,6 +247,11 @@ class Settings(BaseSettings):
             raise settings.refusal(key, reason)
         return settings
 
+    @property
+    def links_with_file_updates(self) -> tuple[str, ...]:
+        """The links whose networks are told of blocked cards, by name."""
+        return tuple(link.name for link in self.links if link.file_updates)
+
     def refusal(self, key: str, reason: str) -> SettingsError:
         """The error of a key that proves wrong later, naming where it was set."""
         return SettingsError(origin(key, self._source), key, reason)
@@ -284,6 +294,8 @@ def _contradictions(settings: Settings) -> Iterator[tuple[str, str]]:
         for key, address in taken.items():
             if link.listen.overlaps(address):
                 yield f"{here}.listen", f"is the address of {key} too"
+        if link.file_updates and not link.file_update_name:
+            yield f"{here}.file_update_name", "must be given where file_updates is true"
         names[link.name] = here
         taken[f"{here}.listen"] = link.listen
 

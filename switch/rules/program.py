@@ -108,12 +108,20 @@ class Program:
                 },
                 cash_pin=Need(settings["cash_pin"]),
                 hold_rules=HoldRules.parse(settings.get("hold_hours", {})),
-                bins=tuple(str(bin_) for bin_ in settings.get("bins", ())),
+                bins=_bins(settings.get("bins", [])),
             )
         except HoldRuleError as error:
             raise ProgramError(f"program {name!r}: {error}") from None
         except (KeyError, TypeError, ValueError) as error:
             raise ProgramError(f"program {name!r}: setting {error} is missing or wrong") from None
+
+
+def _bins(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(
+        isinstance(bin_, str) and bin_.isascii() and bin_.isdigit() for bin_ in value
+    ):
+        raise ValueError("bins")
+    return tuple(value)
 
 
 class ProgramError(ValueError):

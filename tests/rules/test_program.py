@@ -60,6 +60,7 @@ def test_settings() -> None:
         lambda s: s.update(ibm3624={}),
         lambda s: s.update(hold_hours=168),
         lambda s: s["hold_hours"].update(fuel=2),
+        lambda s: s.update(bins="47617390"),
     ],
 )
 def test_bad_settings(spoil: Callable[[dict[str, Any]], object]) -> None:
