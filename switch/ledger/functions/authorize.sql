@@ -175,8 +175,11 @@ BEGIN
                        CASE WHEN l.account_status <> 'open' THEN 'account_closed' END
                    ) AS refusal_so_far
               FROM located AS l
-              LEFT JOIN LATERAL early_v1(l.account_id, l.early_id, l.early_received_at) AS early
-                ON l.early_id IS NOT NULL
+              -- LIMIT: the function is not even called where there is nothing to ask.
+              LEFT JOIN LATERAL (
+                    SELECT * FROM early_v1(l.account_id, l.early_id, l.early_received_at)
+                     WHERE l.early_id IS NOT NULL
+                     LIMIT 1) AS early ON true
              WHERE l.is_locked AND NOT l.is_late AND l.original_id IS NULL
         ),
         -- The questions, in policy order: coalesce stops at the first refusal.
@@ -243,8 +246,8 @@ BEGIN
                              WHERE y.account_id = j.account_id AND y.purchase_id = h.purchase_id
                                AND y.authorization_id = h.purchase_id
                              LIMIT 1) AS z
-                     LIMIT 1) AS first(root_id, root_received_at)
-                ON j.is_increment AND j.reason IS NULL AND NOT j.is_advised
+                     WHERE j.is_increment AND j.reason IS NULL AND NOT j.is_advised
+                     LIMIT 1) AS first(root_id, root_received_at) ON true
              WHERE NOT j.is_unavailable
         ),
         moved AS MATERIALIZED (

@@ -31,9 +31,10 @@ ALTER TABLE authorizations
     ADD COLUMN scheme_transaction_id      text,
     ADD COLUMN reversed_at                timestamptz,  -- wholly
     ADD COLUMN advised_at                 timestamptz;  -- an advice spoke for the purchase: unwinding leaves it
-CREATE INDEX authorizations_rrn ON authorizations (account_id, rrn);
+-- The account stands second, so that no plan takes them for the way to a row by its key.
+CREATE INDEX authorizations_rrn ON authorizations (rrn, account_id);
 CREATE INDEX authorizations_scheme_transaction_id
-    ON authorizations (account_id, scheme_transaction_id) WHERE scheme_transaction_id IS NOT NULL;
+    ON authorizations (scheme_transaction_id, account_id) WHERE scheme_transaction_id IS NOT NULL;
 
 UPDATE authorizations AS z
    SET standing_minor = h.amount_minor, using_minor = h.amount_minor, using_cash_minor = z.cash_minor
@@ -203,7 +204,7 @@ CREATE INDEX presentments_file ON presentments (file_id, line);
 -- Operators name an account by its reference and a card by its number. New ones are numbered
 -- above those that the demo numbers itself.
 CREATE UNIQUE INDEX accounts_reference ON accounts (reference);
-CREATE INDEX cards_card_id ON cards (card_id);
+CREATE INDEX cards_card_id ON cards (card_id, account_id);
 CREATE SEQUENCE account_ids START WITH 10000001;
 CREATE SEQUENCE card_ids START WITH 10000001;
 
@@ -213,3 +214,25 @@ CREATE TABLE taken_away (
     before      timestamptz NOT NULL,
     last_id     bigint      -- of authorizations: the highest number that went
 );
+
+-- A network is told again what it has not answered: the copy has the STAN and DE7 of the first.
+ALTER TABLE file_updates ADD COLUMN transmission_datetime text;
+CREATE SEQUENCE file_update_stans MAXVALUE 999999 CYCLE;
+CREATE INDEX pan_tokens_card ON pan_tokens (account_id, card_id);
+
+-- What a record of a clearing file did: docs/clearing.md. A reversal that came before its
+-- presentment waits here under the key that one will have.
+ALTER TABLE clearing_files ADD COLUMN operator text NOT NULL;
+ALTER TABLE presentments
+    ADD COLUMN message_key      bytea   NOT NULL,            -- its journal row's; a duplicate's is that of the first
+    ADD COLUMN original_key     bytea,                       -- of a reversal: the presentment that it takes back
+    ADD COLUMN reference        text    NOT NULL,            -- the acquirer's reference number
+    ADD COLUMN purchase_id      bigint,
+    ADD COLUMN is_final         boolean NOT NULL,
+    ADD COLUMN confirmed_minor  bigint  NOT NULL DEFAULT 0,  -- of it: what was posted online
+    ADD COLUMN moved_minor      bigint  NOT NULL DEFAULT 0;  -- above zero: toward the account
+CREATE INDEX presentments_message_key ON presentments (message_key);
+CREATE INDEX presentments_original_key ON presentments (original_key) WHERE original_key IS NOT NULL;
+CREATE INDEX presentments_purchase ON presentments (account_id, purchase_id);
+CREATE INDEX authorizations_purchase
+    ON authorizations (account_id, purchase_id) WHERE purchase_id IS NOT NULL;
