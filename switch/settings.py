@@ -69,6 +69,8 @@ __all__ = [
 ]
 
 CONFIG_VARIABLE = "SWITCH_CONFIG"
+#: Who works at the commands: of the same prefix, and no setting.
+OPERATOR_VARIABLE = "SWITCH_OPERATOR"
 CONFIG_FILE = "switch.toml"
 
 #: What is served where there is no file, and how an error calls it.
@@ -335,7 +337,7 @@ def _refuse_unknown_sections(tree: dict[str, Any], source: str) -> None:
             raise SettingsError(source, section, unknown("section", section, SECTIONS))
     for variable in sorted(os.environ):
         name = variable.upper()
-        if not name.startswith(PREFIX) or name == CONFIG_VARIABLE:
+        if not name.startswith(PREFIX) or name in (CONFIG_VARIABLE, OPERATOR_VARIABLE):
             continue
         section, _, rest = name.removeprefix(PREFIX).lower().partition(DELIMITER)
         if section not in SECTIONS:

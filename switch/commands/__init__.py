@@ -1,6 +1,15 @@
 """The `switch` command: what people type. A file here is a family of commands."""
 
-from switch.commands import accounts, auditing, card_controls, cards, maintaining, messages, serving
+from switch.commands import (
+    accounts,
+    auditing,
+    card_controls,
+    cards,
+    clearing,
+    maintaining,
+    messages,
+    serving,
+)
 from switch.commands.base import main
 
 __all__ = [
@@ -8,6 +17,7 @@ __all__ = [
     "auditing",
     "card_controls",
     "cards",
+    "clearing",
     "main",
     "maintaining",
     "messages",

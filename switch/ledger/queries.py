@@ -23,3 +23,5 @@ MAINTAIN = _load("maintain.sql")
 OPERATE = _load("operators.sql")
 #: How files of accounts and cards come in.
 IMPORT = _load("imports.sql")
+#: What `switch clearing` asks and books.
+CLEARING = _load("clearing.sql")

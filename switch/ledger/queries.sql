@@ -94,3 +94,15 @@ ANALYZE programs, accounts, cards, plastics, pan_tokens, limits;
 -- name: load_cards_there
 -- How many of the demo's cards for load tests there are.
 SELECT count(*) FROM accounts WHERE reference LIKE 'load-%';
+
+-- name: claim_file_updates
+-- Take what the network behind a link is to be told of cards now.
+SELECT * FROM claim_file_updates_v1($1, $2, $3);
+
+-- name: settle_file_update
+-- Keep what a network answered.
+SELECT settle_file_update_v1($1, $2, $3, $4, $5, $6);
+
+-- name: unanswered_file_updates
+-- How much networks are still to be told or to answer.
+SELECT count(*) FROM file_updates WHERE state IN ('waiting', 'sent');

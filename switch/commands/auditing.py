@@ -1,0 +1,48 @@
+"""Whether the books are right."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from switch import app
+from switch.commands.base import EXIT_REFUSED, Refusal, config_option, main, settings_of, to_the_end
+from switch.commands.schema import check_schema
+from switch.operate.audit import BATCH_ACCOUNTS, AuditError, Finding
+from switch.operate.audit import audit as audit_books
+
+
+@main.command()
+@config_option
+@click.option("--batch", type=click.IntRange(1, 100_000), default=BATCH_ACCOUNTS, show_default=True,
+              help="Accounts that are read in one snapshot.")  # fmt: skip
+def audit(config: Path | None, batch: int) -> None:
+    """Check the books of a live database: one line a rule, exit code 1 where one is broken.
+
+    It reads, and repairs nothing. What is wrong is named by account and authorization.
+
+    Example: switch audit
+    """
+    settings = settings_of(config)
+    with click.progressbar(
+        length=1, label="accounts", file=sys.stderr, hidden=not sys.stderr.isatty()
+    ) as bar:
+
+        def progress(done: int, accounts: int) -> None:
+            bar.length = accounts
+            bar.update(done - bar.pos)
+
+        async def work() -> list[Finding]:
+            async with app.database(settings, prepare=check_schema) as url:
+                try:
+                    return list(await audit_books(url, batch=batch, progress=progress))
+                except AuditError as error:
+                    raise Refusal(str(error)) from None
+
+        findings: list[Finding] = to_the_end(work())
+    for finding in findings:
+        click.echo(str(finding))
+    if any(finding.wrong for finding in findings):
+        sys.exit(EXIT_REFUSED)
