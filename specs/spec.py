@@ -223,7 +223,7 @@ def _file_updates(table: Any, fields: Mapping[int, Field]) -> FileUpdates | None
     where = "file_updates"
     _only(table, where, {"add", "delete", "added", "deleted", "again_later"})
     done = {"add": "added", "delete": "deleted"}
-    pattern = fields[_FILE_UPDATE_CODE].pattern.pattern
+    pattern = rf"[0-9A-Za-z]{{{fields[_FILE_UPDATE_CODE].length}}}"
     return FileUpdates(
         codes={action: _text(table[action], f"{where}.{action}", pattern) for action in done},
         accepting={

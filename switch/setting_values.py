@@ -20,6 +20,9 @@ from pydantic import AfterValidator, BeforeValidator, InstanceOf, SecretStr
 #: host:port, the host a name, an IPv4 address or an IPv6 address in brackets.
 _ADDRESS = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]+)):([0-9]{1,5})")
 
+#: DE101, the name of a network's file.
+_FILE_NAME = re.compile(r"[ -~]{1,17}")
+
 
 @dataclass(frozen=True, slots=True)
 class Address:
@@ -116,6 +119,12 @@ def _no_mac(value: str) -> str:
     return value
 
 
+def _file_name(value: str) -> str:
+    if value and not (_FILE_NAME.fullmatch(value) and value.strip()):
+        raise ValueError("must be 1 to 17 printable ASCII characters")
+    return value
+
+
 def between(low: int, high: int) -> AfterValidator:
     """A check that a number is `low` to `high`, both included."""
 
@@ -144,3 +153,4 @@ ListenAddress = Annotated[InstanceOf[Address], BeforeValidator(_address)]
 AdminAddress = Annotated[InstanceOf[Address] | None, BeforeValidator(_admin_address)]
 Backend = Annotated[str, BeforeValidator(_software_only)]
 MacKey = Annotated[str, AfterValidator(_no_mac)]
+FileUpdateName = Annotated[str, AfterValidator(_file_name)]

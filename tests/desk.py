@@ -26,13 +26,20 @@ class Desk:
 
     def type(self, words: str, *more: str, told: str = "", **settings: object) -> Result:
         """Type a command."""
-        given = {"database__url": as_setting(self.url), "operator": "alice"} | settings
+        given = {
+            "database__url": as_setting(self.url),
+            "operator": "alice",
+            "links__0__name": "demo",
+            "links__0__listen": "127.0.0.1:0",
+            "links__0__file_updates": "true",
+            "links__0__file_update_name": "BLOCKS",
+        } | settings
         return typed(*words.split(), *more, told=told, settings=given)
 
     def done(self, words: str, *more: str, told: str = "", **settings: object) -> str:
         """Type a command that must succeed; what it says."""
         said = self.type(words, *more, told=told, **settings)
-        assert (0, "") == (said.exit_code, said.stderr)
+        assert (0, "") == (said.exit_code, said.stderr), said.stderr
         return said.stdout
 
     def refused(self, words: str, *more: str, told: str = "", **settings: object) -> str:

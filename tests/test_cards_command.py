@@ -50,7 +50,8 @@ def test_a_card_from_its_making_to_its_end(desk: Desk) -> None:
     assert "plastic 3312/01 is added; stopped: 3012/00" in done(
         "reissue --expiry 3312 --sequence-number 01 --stop-old"
     )
-    assert "lost (was active); to be told: demo" in done("block --as lost --tell-network demo")
+    assert "lost (was active); to be told: demo" in done("block --as lost")
+    assert "is so already" in done("block --as lost")
     assert "active (was lost); to be told: demo" in done("unblock")
     assert "no wrong PIN was counted" in done("reset-pin-tries")
     assert "closed (was active)" in done("block --as closed")

@@ -120,20 +120,25 @@ def show(settings: Settings, card: str) -> None:
     "links",
     multiple=True,
     metavar="LINK",
-    help="Have the network behind this link told (may be given several times).",
+    help="Tell only the network behind this link (may be given several times).",
 )
 @changing
 def block(settings: Settings, actor: Actor, card: str, status: str, links: tuple[str, ...]) -> None:
-    """Let a card be used no more.
+    """Let a card be used no more. A lost, stolen or blocked one is told to the networks behind
+    the links that have `file_updates` set.
 
-    Example: switch cards block 17 --as stolen --tell-network demo --reason "police report"
+    Example: switch cards block 17 --as stolen --reason "police report"
     """
-    known = [link.name for link in settings.links]
+    told = settings.links_with_file_updates
     for link in links:
-        if link not in known:
-            raise Refusal(f"--tell-network: there is no link {link}, only {', '.join(known)}")
+        if link not in told:
+            raise Refusal(
+                f"--tell-network: no link {link} with file_updates = true, "
+                f"only {', '.join(told) or 'none'}"
+            )
     if links and status not in _TOLD:
         raise Refusal(f"--tell-network: a network is told of {', '.join(_TOLD)}, not of {status}")
+    links = (links or told) if status in _TOLD else ()
 
     async def work(desk: Operators, place: CardPlace) -> Change:
         return await desk.block_card(actor, place, status, links)

@@ -24,4 +24,4 @@ class Exchange:
     reply: Reply | None = None
     answer: bytes | None = field(default=None, repr=False)  #: to be framed and written
     fault: str | None = None  #: the kind of a fault that was answered
-    outcome: str = "dropped"  #: sent, late, unread, link_gone, unanswered, dropped
+    outcome: str = "dropped"  #: sent, late, unread, link_gone, unanswered, dropped, taken

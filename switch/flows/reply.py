@@ -43,7 +43,8 @@ def answer(
 ) -> Message:
     """The answer to a request: what its class echoes, DE39, and what is added.
 
-    DE39 is the code given, else the reason's.
+    DE39 is the code given, else the reason's. What stands for an answer to a 0190, which is never
+    sent, has its MTI: there is none for it.
     """
     message_class = spec.classes.get(mti.without_repeat(request.mti))
     echoed = message_class.echoed if message_class else spec.message_key
@@ -51,7 +52,9 @@ def answer(
     fields[_RESPONSE_CODE] = code or response_code(spec, reason)
     if added:
         fields.update(added)
-    return Message(mti.response(request.mti), dict(sorted(fields.items())))
+    is_request = mti.is_request(request.mti)
+    answer_mti = mti.response(request.mti) if is_request else request.mti
+    return Message(answer_mti, dict(sorted(fields.items())))
 
 
 def decided_code(spec: Spec, decision: Decision) -> str:

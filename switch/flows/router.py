@@ -41,6 +41,13 @@ class Router:
         self._spec = spec
         self._issuer = issuer
         self._on_event = on_event
+        #: Takes a response; false where nobody asked for it.
+        self.on_response: Callable[[Message], bool] = lambda _: False
+
+    @property
+    def spec(self) -> Spec:
+        """The link's dialect."""
+        return self._spec
 
     async def exchange(self, payload: bytes, deadline: Deadline) -> Exchange:
         """Answer one frame. Never raises; an exchange without an answer is not answered."""
@@ -58,14 +65,16 @@ class Router:
     def shed(self, payload: bytes, deadline: Deadline) -> Exchange | None:
         """Answer one frame 91 without deciding it: there is too much in flight.
 
-        None for an advice or a reversal: what already happened is never shed.
+        None for an advice or a reversal: what already happened is never shed. Nor is what
+        costs nothing: a response, an acknowledgement.
         """
         exchange = Exchange(self._link, deadline, len(payload), fault="overload")
         try:
             message = exchange.message = decode(payload, self._spec)
-            if mti.without_repeat(message.mti) in BOOKED:
+            flow = self._flow(message)
+            if flow in (Router._book, Router._acknowledged) or not self._is_for_us(message):
                 return None
-            if ROUTES.get(mti.without_repeat(message.mti)) is Router._network:
+            if flow is Router._network:
                 # An echo costs nothing, and a scheme takes a link down whose echoes fail.
                 require(message, self._spec)
                 exchange.reply = manage(NetworkRequest.parse(message, self._spec))
@@ -81,9 +90,12 @@ class Router:
             message = exchange.message = decode(payload, self._spec)
             exchange.watch.lap("parse_us")
             if not self._is_for_us(message):
-                self._on_event("unsolicited_response", link=self._link, mti=message.mti)
+                if self.on_response(message):
+                    exchange.outcome = "taken"
+                else:
+                    self._on_event("unsolicited_response", link=self._link, mti=message.mti)
                 return None
-            flow = ROUTES.get(mti.without_repeat(message.mti))
+            flow = self._flow(message)
             if flow is None:
                 return _refusal(message, self._spec, Reason.NOT_SUPPORTED)
             require(message, self._spec)
@@ -97,10 +109,18 @@ class Router:
                 return None  # not booked, so not answered: the sender repeats it
             return _refusal(exchange.message, self._spec, Reason.UNAVAILABLE)
 
+    def _flow(self, message: Message) -> Flow | None:
+        """What we do with it; none where the dialect or we have no such class."""
+        first = mti.without_repeat(message.mti)
+        return ROUTES.get(first) if first in self._spec.classes else None
+
     def _is_for_us(self, message: Message) -> bool:
         """A request, or an acknowledgement of an answer of ours where the dialect has them."""
-        first = mti.without_repeat(message.mti)
-        return mti.is_request(first) or (first == "0190" and first in self._spec.classes)
+        return mti.is_request(message.mti) or self._flow(message) is Router._acknowledged
+
+    def _wants_answer(self, message: Message) -> bool:
+        """A request that is none of the acknowledgements, which end an exchange."""
+        return mti.is_request(message.mti) and self._flow(message) is not Router._acknowledged
 
     def _card_request(self, exchange: Exchange, message: Message) -> AuthorizationRequest:
         exchange.request = AuthorizationRequest.parse(
@@ -126,7 +146,7 @@ class Router:
         """An acknowledgement is not answered. A negative one takes back what it is about."""
         if mti.without_repeat(message.mti) == "0190":
             exchange.reply = await self._book(exchange, message)
-            exchange.outcome = "unanswered"
+        exchange.outcome = "unanswered"
 
     async def _administrative(self, _: Exchange, message: Message) -> Reply:
         return Reply(answer(message, self._spec, reason=None))
@@ -158,7 +178,7 @@ class Router:
             length=exchange.length,
         )
         message = exchange.message = error.readable or exchange.message
-        if message is None or not mti.is_request(message.mti):
+        if message is None or not self._wants_answer(message):
             return None
         if any(number not in message.fields for number in _ADDRESS):
             return None
@@ -171,7 +191,7 @@ class Router:
 
     def _answer_fault(self, exchange: Exchange, reason: Reason) -> None:
         message = exchange.message
-        if message is None or not mti.is_request(message.mti):
+        if message is None or not self._wants_answer(message):
             return
         exchange.reply = _refusal(message, self._spec, reason)
         try:

@@ -24,6 +24,7 @@ from switch.ledger.calls import (
 )
 from switch.ledger.clock import DatabaseClock
 from switch.ledger.errors import LedgerUnavailable, OutcomeUnknown
+from switch.ledger.file_updates import FileUpdates
 from switch.ledger.lane import PostgresLane
 from switch.ledger.queries import QUERIES
 from switch.ledger.unwind import Journal, Pending, Unwinder
@@ -86,6 +87,7 @@ class Ledger:
         self._bookings: Batcher[BookingCall, Booked] = _batcher(self._booking, batch_max)
         self._refusals: Batcher[RefusedCall, None] = _batcher(self._refusing, batch_max)
         self._chores: Batcher[tuple[str, tuple[Any, ...]], Any] = _batcher(self._keeping, 1)
+        self.file_updates = FileUpdates(self._chore)
         self._unwinder = Unwinder(journal, self._unwind, on_event=on_event)
         self._heard_at = time.monotonic()
         self._sweeper: asyncio.Task[None] | None = None

@@ -125,11 +125,17 @@ class Connection(asyncio.Protocol):
             return "late"
         if self._is_stuck:
             return "unread"
-        # A batch of decisions makes many answers in one turn of the loop: one write takes them.
-        self._unwritten.append(self._link.framing.frame(exchange.answer))
-        if len(self._unwritten) == 1:
-            self._loop.call_soon(self._flush)
+        self._write_soon(exchange.answer)
         return "sent"
+
+    @property
+    def can_ask(self) -> bool:
+        """Whether a request of ours can be written, and its answer would be read."""
+        return not (self._is_over or self._is_stuck or self._has_said_all or self._is_deaf)
+
+    def ask(self, payload: bytes) -> None:
+        """Write a request of ours, where `can_ask`."""
+        self._write_soon(payload)
 
     def stop_listening(self) -> None:
         """Take nothing more; what is in flight can still be answered.
@@ -161,6 +167,12 @@ class Connection(asyncio.Protocol):
     @property
     def _is_over(self) -> bool:
         return self._transport is None or self._transport.is_closing()
+
+    def _write_soon(self, payload: bytes) -> None:
+        # A batch of decisions makes many answers in one turn of the loop: one write takes them.
+        self._unwritten.append(self._link.framing.frame(payload))
+        if len(self._unwritten) == 1:
+            self._loop.call_soon(self._flush)
 
     def _flush(self) -> None:
         unwritten, self._unwritten = self._unwritten, []

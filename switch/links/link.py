@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import random
 from collections.abc import Callable
 
 from switch.deadline import Deadline
@@ -12,8 +13,10 @@ from switch.flows.issuer import Issuer
 from switch.flows.router import Router, take_back
 from switch.ledger.unwind import JournalError
 from switch.links.connection import Connection
+from switch.links.own_requests import OnLate, OwnRequests
 from switch.settings import Link as LinkSettings
 from switch.wire.frame import Framing
+from switch.wire.message import Message, encode
 
 OnEvent = Callable[..., None]
 OnExchange = Callable[[Exchange], None]
@@ -51,6 +54,8 @@ class Link:
         self._issuer = issuer
         self._on_exchange = on_exchange
         self._on_event = on_event
+        self._own = OwnRequests(self.event)
+        router.on_response = self._own.answered
         self._connections: set[Connection] = set()
         self._all_left = asyncio.Event()
         self._all_left.set()
@@ -62,6 +67,26 @@ class Link:
     def connections(self) -> int:
         """How many peers are connected."""
         return len(self._connections)
+
+    @property
+    def can_ask(self) -> bool:
+        """Whether a request of ours can be sent now."""
+        return any(connection.can_ask for connection in self._connections)
+
+    async def ask(
+        self, request: Message, *, within: float, on_late: OnLate | None = None
+    ) -> Message | None:
+        """Send a request of ours over one of the connections and wait some seconds for its answer.
+
+        None where none comes in time, `on_late` being given one that comes afterwards, and
+        where there is no connection.
+        """
+        ready = [connection for connection in self._connections if connection.can_ask]
+        if not ready:
+            return None
+        # A repeat may well take another one than its original did: that one may be dead.
+        random.choice(ready).ask(encode(request, self._router.spec))  # noqa: S311 - no secret
+        return await self._own.answer_to(request, within=within, on_late=on_late)
 
     async def listen(self) -> None:
         """Begin to accept. Raises `LinkError` where the address cannot be had."""

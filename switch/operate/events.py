@@ -20,10 +20,13 @@ WARNINGS = frozenset(
         "database_down",
         "database_died",
         "development_keys",
+        "file_update_put_off",
+        "file_update_unanswered",
         "frame_error",
         "idle_timeout",
         "late_approval_unwound",
         "late_request_settled",
+        "late_response",
         "message_error",
         "peer_not_reading",
         "pin_block_unreadable",
@@ -31,7 +34,16 @@ WARNINGS = frozenset(
         "unsolicited_response",
     }
 )
-ERRORS = frozenset({"database_restart_failed", "fault", "sweep_failed", "unwind_failed"})
+ERRORS = frozenset(
+    {
+        "database_restart_failed",
+        "fault",
+        "file_update_failed",
+        "file_update_refused",
+        "sweep_failed",
+        "unwind_failed",
+    }
+)
 
 
 class Operator:

@@ -58,6 +58,11 @@ def without_repeat(mti: str) -> str:
     return _checked(mti)[:3] + str(int(mti[3]) & ~1)
 
 
+def repeat(mti: str) -> str:
+    """The MTI of a later copy: 0302 → 0303."""
+    return _checked(mti)[:3] + str(int(mti[3]) | 1)
+
+
 def response(mti: str) -> str:
     """
     The MTI of the answer: function digit + 1, an odd origin digit − 1.

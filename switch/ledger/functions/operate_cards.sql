@@ -77,11 +77,18 @@ DECLARE
     v_card   cards  := operator_lock_card_v1(p_account_id, p_card_id);
     v_action text   := CASE p_status WHEN 'active' THEN 'delete' ELSE 'add' END;
     v_links  text[] := operator_altered_v1(p_links, '{}', '{}');
+    v_told   text[];  -- whose network knows it already
 BEGIN
+    SELECT coalesce(array_agg(last.link), '{}') INTO v_told
+      FROM (SELECT DISTINCT ON (u.link) u.link, u.action, u.status FROM file_updates AS u
+             WHERE u.account_id = p_account_id AND u.card_id = p_card_id AND u.state <> 'refused'
+             ORDER BY u.link, u.update_id DESC) AS last
+     WHERE last.action = 'add' AND last.status = p_status;
+    v_links := operator_altered_v1(v_links, '{}', v_told);
     outcome := CASE
         WHEN v_card.card_id IS NULL                                  THEN 'no_card'
         WHEN v_card.status = 'closed' AND p_status <> 'closed'       THEN 'card_closed'
-        WHEN v_card.status = p_status AND p_links = '{}'             THEN 'unchanged'
+        WHEN v_card.status = p_status AND v_links = '{}'             THEN 'unchanged'
         ELSE 'done' END;
     IF outcome <> 'done' THEN
         RETURN;
