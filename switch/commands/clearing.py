@@ -13,7 +13,6 @@ import click
 
 from switch.commands.base import Refusal, main
 from switch.commands.operator import (
-    OPERATOR_VARIABLE,
     at_desk,
     checked,
     line_count,
@@ -25,17 +24,25 @@ from switch.commands.operator import (
 from switch.ledger.clearing import import_clearing
 from switch.ledger.clearing_views import FileView, clearing_files, view_clearing_file
 from switch.ledger.operators import Operators
-from switch.log_fields import scrub
 from switch.operate import issuing_values as values
 from switch.operate.clearing_csv import file_id_of, read_clearing
 from switch.operate.issuing_csv import FileError
-from switch.settings import Settings
+from switch.settings import OPERATOR_VARIABLE, Settings
 from switch.wire.currency import in_units
 
 _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
+#: Records that are listed at the end of an import.
+_LISTED = 20
 #: Digits of a file's number that are shown, and the fewest that name one.
 _SHOWN, _FEWEST = 12, 6
 _NUMBER = re.compile(rf"[0-9a-f]{{{_FEWEST},64}}")
+
+
+def _who(context: Any, parameter: Any, given: str) -> str:
+    if not given.strip():
+        raise Refusal(f"say who does it: --by, or the variable {OPERATOR_VARIABLE}")
+    who: str = checked(values.words)(context, parameter, given)
+    return who
 
 
 @main.group()
@@ -50,7 +57,7 @@ def clearing() -> None:
 @click.argument("path", metavar="FILE", type=_FILE)
 @click.option(
     "--by", "operator", envvar=[OPERATOR_VARIABLE, "USER"], default="", show_default=False,
-    callback=checked(values.words), help="Who does it; else $SWITCH_OPERATOR, else $USER.",
+    callback=_who, help="Who does it; else $SWITCH_OPERATOR, else $USER.",
 )  # fmt: skip
 @looking
 def import_(settings: Settings, path: Path, operator: str) -> None:
@@ -72,7 +79,8 @@ def import_(settings: Settings, path: Path, operator: str) -> None:
 
         async def work(desk: Operators) -> tuple[int, FileView]:
             booked = await import_clearing(desk.connection, file, operator=operator, progress=tell)
-            return booked, await view_clearing_file(desk.connection, file.file_id)
+            view = await view_clearing_file(desk.connection, file.file_id, most=_LISTED)
+            return booked, view
 
         booked, view = at_desk(settings, work, vault=vault)
     before = len(file.records) - booked
@@ -143,7 +151,7 @@ def _page(view: FileView) -> Iterator[str]:
     for row in view.exceptions:
         yield _exception(row)
     if view.more:
-        yield f"  and {view.more} more: see --most"
+        yield f"  and {view.more} more: see `switch clearing show --most`"
 
 
 def _exception(row: Any) -> str:
@@ -154,7 +162,7 @@ def _exception(row: Any) -> str:
     card = f" …{row['pan_last_four']}" if row["pan_last_four"] else ""
     return (
         f"  line {row['line']}: {row['kind']} {row['outcome']}: {asked}, moved {moved}, "
-        f"{row['account']}{card}, reference {scrub(row['reference'])}"
+        f"{row['account']}{card}, reference {row['reference']}"
     )
 
 

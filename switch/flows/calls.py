@@ -100,7 +100,7 @@ def booking_call(later: LaterRequest, task: str, case: Case, issuer: Issuer) -> 
     """What already happened, as the ledger books it."""
     request, card = later.about, case.card
     token = issuer.vault.pan_token(request.pan)
-    amount = checks.billed(case)
+    amount = checks.booked(case)
     rrn_clue, scheme_clue = _rrn_clue(request, token), _scheme_clue(request, token)
     originals = [_trace(later.original, token)] if later.original else []
     return BookingCall(

@@ -161,7 +161,11 @@ def decision(row: asyncpg.Record | None, batch: int) -> Decision | Exception:
         case outcome:
             is_repeat = outcome == "repeated"
             if row["reason"] is not None:
-                return Declined(Reason(row["reason"]), is_repeat, batch, row["response_code"])
+                reason = Reason(row["reason"])
+                is_elsewhere = reason is Reason.DECLINED_ELSEWHERE
+                return Declined(
+                    reason, is_repeat, batch, row["response_code"] if is_elsewhere else None
+                )
             return Approved(
                 authorization_code=row["authorization_code"],
                 available_minor=row["available_minor"],

@@ -16,7 +16,7 @@ from switch.rules.card import Card, Plastic
 from switch.rules.program import Need, Program, Verification
 from switch.rules.reason import Reason
 from switch.wire.currency import is_known
-from switch.wire.requests import AuthorizationRequest, Money
+from switch.wire.requests import KINDS, AuthorizationRequest, Money
 
 #: What a card must bring that was read in a way the program has no row for.
 _UNKNOWN_READING = Verification(track_code=Need.REQUIRED, cvv2=Need.REQUIRED)
@@ -67,7 +67,7 @@ Check = Callable[[Case], Reason | None]
 
 def check_supported(request: AuthorizationRequest) -> Reason | None:
     """Do we know the processing code, and is each currency one of ISO 4217's?"""
-    if request.kind == "unknown":
+    if request.processing_code[:2] not in KINDS:
         return Reason.NOT_SUPPORTED
     if not is_known(request.transaction.currency):
         return Reason.CURRENCY_NOT_SUPPORTED
@@ -157,6 +157,13 @@ def billed(case: Case) -> Money | None:
     if request.kind in ("inquiry", "verification"):
         return Money(0, currency)
     return None
+
+
+def booked(case: Case) -> Money | None:
+    """The amount of what already happened; none where only its original's rate can tell it."""
+    if case.request.kind in ("inquiry", "verification"):
+        return Money(0, case.card.currency)
+    return billed(case)
 
 
 def billed_cash_minor(case: Case, amount: Money) -> int:

@@ -86,6 +86,7 @@ RESPONSE_CODES = {
     "approved": "00",
     "approved_partial": "10",
     "reversed_before_original": "05",
+    "declined_elsewhere": "05",
     "reversed": "05",
     "not_supported": "12",
     "currency_not_supported": "12",

@@ -76,25 +76,22 @@ BEGIN
               FROM unnest(
                     p_round, p_account_id, p_card_id, p_message_key, p_decide_by,
                     p_refusal_before_pin, p_hsm_fault, p_pin_verdict, p_refusal_after_pin,
-                    p_kind, p_channel, p_amount_minor, p_cash_minor,
-                    p_transaction_minor, p_transaction_currency, p_processing_code,
-                    p_mti, p_stan, p_transmission_datetime, p_rrn, p_acquirer,
-                    p_terminal, p_merchant, p_merchant_name, p_mcc, p_country, p_entry_mode,
-                    p_link, p_authorization_code, p_issuer_authentication, p_books,
-                    p_hold_seconds, p_takes_partial, p_rrn_clue, p_is_increment,
-                    p_original_trace, p_scheme_transaction_id, p_scheme,
-                    p_expiry, p_sequence_number, p_atc)
+                    p_kind, p_channel, p_amount_minor, p_cash_minor, p_transaction_minor,
+                    p_transaction_currency, p_processing_code, p_mti, p_stan,
+                    p_transmission_datetime, p_rrn, p_acquirer, p_terminal, p_merchant,
+                    p_merchant_name, p_mcc, p_country, p_entry_mode, p_link,
+                    p_authorization_code, p_issuer_authentication, p_books, p_hold_seconds,
+                    p_takes_partial, p_rrn_clue, p_is_increment, p_original_trace,
+                    p_scheme_transaction_id, p_scheme, p_expiry, p_sequence_number, p_atc)
                    WITH ORDINALITY AS r(
-                    round, account_id, card_id, message_key, decide_by,
-                    refusal_before_pin, hsm_fault, pin_verdict, refusal_after_pin,
-                    kind, channel, amount_minor, cash_minor,
-                    transaction_minor, transaction_currency, processing_code,
-                    mti, stan, transmission_datetime, rrn, acquirer,
-                    terminal, merchant, merchant_name, mcc, country, entry_mode,
-                    link, authorization_code, issuer_authentication, books,
-                    hold_seconds, takes_partial, rrn_clue, is_increment,
-                    original_trace, scheme_transaction_id, scheme,
-                    expiry, sequence_number, atc, ordinal)
+                    round, account_id, card_id, message_key, decide_by, refusal_before_pin,
+                    hsm_fault, pin_verdict, refusal_after_pin, kind, channel, amount_minor,
+                    cash_minor, transaction_minor, transaction_currency, processing_code, mti,
+                    stan, transmission_datetime, rrn, acquirer, terminal, merchant,
+                    merchant_name, mcc, country, entry_mode, link, authorization_code,
+                    issuer_authentication, books, hold_seconds, takes_partial, rrn_clue,
+                    is_increment, original_trace, scheme_transaction_id, scheme, expiry,
+                    sequence_number, atc, ordinal)
              WHERE r.round = v_round
         ),
         -- What is known of each request's account, card and past, now that the lock is held.
@@ -113,7 +110,8 @@ BEGIN
                    k.received_at                   AS original_received_at,
                    e.verdict                       AS early_verdict,
                    e.authorization_id              AS early_id,
-                   e.received_at                   AS early_received_at
+                   e.received_at                   AS early_received_at,
+                   e.clue = r.rrn_clue             AS is_early_by_rrn
               FROM requests AS r
               JOIN accounts AS a ON a.account_id = r.account_id
               JOIN cards    AS c ON c.account_id = r.account_id AND c.card_id = r.card_id
@@ -126,7 +124,8 @@ BEGIN
                      LIMIT 1) AS k ON true
               -- What was here before it: its reversal or its unwinding, an advice, a completion.
               LEFT JOIN LATERAL (
-                    SELECT x.verdict, x.authorization_id, x.received_at FROM early_marks AS x
+                    SELECT x.verdict, x.authorization_id, x.received_at, x.clue
+                      FROM early_marks AS x
                      WHERE x.account_id = r.account_id
                        AND x.clue = ANY (ARRAY[r.message_key, substr(r.message_key, 1, 8), r.rrn_clue])
                      ORDER BY x.verdict = 'reversed' DESC, x.noted_at DESC
@@ -165,11 +164,12 @@ BEGIN
                    early.root_id, early.root_received_at,
                    early.authorization_code AS early_code,
                    early.response_code      AS early_response_code,
-                   coalesce(l.early_verdict = 'approved' AND early.reversed_at IS NULL, false) AS is_advised,
+                   coalesce(l.early_verdict = 'approved' AND early.root_id IS NOT NULL
+                            AND early.reversed_at IS NULL, false) AS is_advised,
                    coalesce(
                        CASE WHEN l.early_verdict = 'reversed' OR early.reversed_at IS NOT NULL
                             THEN 'reversed_before_original'
-                            WHEN l.early_verdict = 'declined' THEN 'declined_elsewhere' END,
+                            WHEN l.early_verdict = 'declined' AND early.root_id IS NOT NULL THEN 'declined_elsewhere' END,
                        l.refusal_before_pin,
                        CASE WHEN l.card_status <> 'active' THEN l.card_status END,
                        CASE WHEN l.account_status <> 'open' THEN 'account_closed' END
@@ -177,7 +177,9 @@ BEGIN
               FROM located AS l
               -- LIMIT: the function is not even called where there is nothing to ask.
               LEFT JOIN LATERAL (
-                    SELECT * FROM early_v1(l.account_id, l.early_id, l.early_received_at)
+                    SELECT * FROM early_v1(
+                            l.account_id, l.early_id, l.early_received_at, l.mti,
+                            l.is_early_by_rrn, l.transaction_minor, l.transaction_currency)
                      WHERE l.early_id IS NOT NULL
                      LIMIT 1) AS early ON true
              WHERE l.is_locked AND NOT l.is_late AND l.original_id IS NULL
@@ -331,6 +333,12 @@ BEGIN
               FROM moved AS d
              WHERE d.is_increment AND d.is_approved AND h.account_id = d.account_id
                AND h.purchase_id = d.purchase_id AND h.state = 'open'
+        ),
+        -- One original a mark: what else comes with the same RRN is another purchase.
+        met AS (
+            DELETE FROM early_marks AS e USING moved AS d
+             WHERE d.root_id IS NOT NULL AND e.account_id = d.account_id
+               AND e.authorization_id = d.early_id AND e.verdict <> 'reversed'
         ),
         counted AS (
             UPDATE plastics AS c SET atc = d.atc

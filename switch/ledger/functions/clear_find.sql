@@ -82,3 +82,11 @@ BEGIN
     RETURN v_row;
 END
 $$;
+
+-- is_presented_v1: whether a clearing file has posted a purchase already.
+CREATE OR REPLACE FUNCTION is_presented_v1(p_root authorizations)
+RETURNS boolean LANGUAGE sql STABLE AS $$
+    SELECT EXISTS (SELECT FROM presentments
+                    WHERE account_id = p_root.account_id
+                      AND purchase_id = p_root.authorization_id)
+$$;

@@ -14,10 +14,10 @@ BEGIN
         v_row := by_trace_v1(p.account_id, p.original_traces[1], p.original_acquirer);
     END IF;
     IF v_row.authorization_id IS NULL AND p.original_code IS NOT NULL THEN
-        v_row := by_rrn_v1(p, '{10,12,20,22}', true, false);
+        v_row := by_rrn_v1(p, '{10,12,20,22,24}', true, false);
     END IF;
     IF v_row.authorization_id IS NULL AND p.scheme_clue IS NOT NULL THEN
-        v_row := by_scheme_id_v1(p, '{10,12,20,22}');
+        v_row := by_scheme_id_v1(p, '{10,12,20,22,24}');
     END IF;
     IF v_row.authorization_id IS NULL THEN
         v_row := by_mark_v1(p.account_id, p.original_traces || p.rrn_clue || p.scheme_clue);
@@ -44,8 +44,9 @@ BEGIN
     v_root := root_v1(v_original);
     v_amount := coalesce(p.amount_minor,
                          billed_v1(v_original, p.transaction_minor, p.transaction_currency));
-    IF p.may_suspend AND v_root.authorization_id IS NULL
-       AND (v_amount IS NULL OR (p.is_approved AND is_shut_v1(p))) THEN
+    IF p.may_suspend
+       AND (v_amount IS NULL
+            OR (v_root.authorization_id IS NULL AND p.is_approved AND is_shut_v1(p))) THEN
         effect := 'unbookable';
         RETURN;
     END IF;
@@ -63,6 +64,11 @@ BEGIN
          WHERE account_id = p.account_id AND authorization_id = v_row.authorization_id
            AND received_at = v_row.received_at;
         effect := 'reversed_before_original';
+        RETURN;
+    END IF;
+
+    IF is_presented_v1(v_root) THEN
+        effect := 'recorded';  -- clearing has posted it already
         RETURN;
     END IF;
 

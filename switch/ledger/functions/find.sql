@@ -117,9 +117,11 @@ RETURNS bigint LANGUAGE sql IMMUTABLE AS $$
 $$;
 
 -- early_v1: what an original is to answer that comes after its advice or completion, and whose
--- purchase it is.
+-- purchase it is. Nothing where the mark cannot be its: a stand-in advice speaks of no 0200, and an
+-- RRN alone, which an acquirer may use again, must come with the same amount.
 CREATE OR REPLACE FUNCTION early_v1(
-    p_account_id bigint, p_authorization_id bigint, p_received_at timestamptz)
+    p_account_id bigint, p_authorization_id bigint, p_received_at timestamptz, p_mti text,
+    p_by_rrn boolean, p_transaction_minor bigint, p_transaction_currency text)
 RETURNS TABLE (
     authorization_code text, response_code text, reversed_at timestamptz,
     root_id bigint, root_received_at timestamptz)
@@ -131,6 +133,11 @@ BEGIN
     SELECT * INTO v_row FROM authorizations AS z
      WHERE z.account_id = p_account_id AND z.authorization_id = p_authorization_id
        AND z.received_at = p_received_at;
+    IF (substr(v_row.mti, 2, 2) = '12' AND substr(p_mti, 2, 2) = '20')
+       OR (p_by_rrn AND (v_row.transaction_minor, v_row.transaction_currency)
+                        IS DISTINCT FROM (p_transaction_minor, p_transaction_currency)) THEN
+        RETURN;
+    END IF;
     v_root := root_v1(v_row);
     RETURN QUERY SELECT v_row.authorization_code, v_row.response_code, v_root.reversed_at,
                         v_root.authorization_id, v_root.received_at;
