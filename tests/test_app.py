@@ -8,7 +8,7 @@ import pytest
 from keys.keyfile import load, read_kbpk
 from keys.software.key import Key
 from keys.vault import LocalDataKeys, Vault
-from switch import app
+from switch import prepare
 from switch.demo import loader
 from switch.ledger.queries import QUERIES
 from tests.traffic import ROOT
@@ -33,10 +33,10 @@ async def test_a_vault_of_other_keys_is_refused(database: str) -> None:
     ours = Vault(LocalDataKeys(token, data))
     connection = await asyncpg.connect(database)
     await connection.execute(QUERIES["make_partitions"], 1)
-    await app.check_vault(database, Vault(LocalDataKeys(other(token), data)))  # no card yet
+    await prepare.check_vault(database, Vault(LocalDataKeys(other(token), data)))  # no card yet
     await loader.reset(connection, ours)
     await connection.close()
-    await app.check_vault(database, ours)
+    await prepare.check_vault(database, ours)
     for wrong in (LocalDataKeys(other(token), data), LocalDataKeys(token, other(data))):
-        with pytest.raises(app.StartError, match="vault"):
-            await app.check_vault(database, Vault(wrong))
+        with pytest.raises(prepare.StartError, match="vault"):
+            await prepare.check_vault(database, Vault(wrong))

@@ -10,7 +10,7 @@ import pytest
 
 from specs.spec import SpecError
 from specs.spec import load as load_spec
-from switch import app
+from switch import prepare
 from switch.settings import Settings, SettingsError
 from tests.traffic import ROOT
 
@@ -71,9 +71,9 @@ def test_a_dialect_without_file_updates(folder: Path, missing: re.Pattern[str]) 
     dialect.write_text(missing.sub("", ASCII))
     assert dialect.read_text() != ASCII
     link = f'{LINK}dialect = "{dialect}"\n'
-    assert str(dialect) in app.read_specs(load(link))
+    assert str(dialect) in prepare.read_specs(load(link))
     with pytest.raises(SettingsError, match=r"links\[0\]\.file_updates: .* has no file update"):
-        app.read_specs(load(link + NAME))
+        prepare.read_specs(load(link + NAME))
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from switch import app
+from switch import prepare
 from switch.commands.base import EXIT_REFUSED, Refusal, config_option, main, settings_of, to_the_end
 from switch.commands.schema import check_schema
 from switch.operate.audit import BATCH_ACCOUNTS, AuditError, Finding
@@ -35,7 +35,7 @@ def audit(config: Path | None, batch: int) -> None:
             bar.update(done - bar.pos)
 
         async def work() -> list[Finding]:
-            async with app.database(settings, prepare=check_schema) as url:
+            async with prepare.database(settings, prepare=check_schema) as url:
                 try:
                     return list(await audit_books(url, batch=batch, progress=progress))
                 except AuditError as error:

@@ -10,7 +10,7 @@ from typing import Any
 import click
 import uvloop
 
-from switch import app
+from switch import prepare
 from switch.operate.replay import ReplayError
 from switch.settings import Settings, SettingsError
 
@@ -42,7 +42,7 @@ def to_the_end(work: Coroutine[Any, Any, Any]) -> Any:
     """Run to the end; a refusal is one line and an exit code, never a traceback."""
     try:
         return uvloop.run(work)
-    except (*app.REFUSALS, app.StartError, ReplayError) as error:
+    except (*prepare.REFUSALS, prepare.StartError, ReplayError) as error:
         raise Refusal(str(error)) from None
     except KeyboardInterrupt:
         raise click.Abort from None

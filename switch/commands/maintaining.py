@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from switch import app
+from switch import prepare
 from switch.commands.base import Refusal, config_option, main, settings_of, to_the_end
 from switch.commands.schema import check_schema
 from switch.ledger.maintain import Keep, MaintainError
@@ -30,7 +30,7 @@ def maintain(config: Path | None, keep_months: int, keep_days: int) -> None:
     settings = settings_of(config)
 
     async def work() -> None:
-        async with app.database(settings, prepare=check_schema) as url:
+        async with prepare.database(settings, prepare=check_schema) as url:
             try:
                 await maintain_books(url, Keep(keep_months, keep_days), click.echo)
             except MaintainError as error:

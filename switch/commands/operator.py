@@ -13,7 +13,7 @@ import asyncpg
 import click
 
 from keys.vault import Vault
-from switch import app
+from switch import prepare
 from switch.commands.base import Refusal, config_option, settings_of, to_the_end
 from switch.commands.schema import check_schema
 from switch.ledger.imports import FileRefused, Progress
@@ -89,8 +89,8 @@ def changing(function: Callable[..., None]) -> Callable[..., None]:
 def vault_of(settings: Settings) -> Vault:
     """The vault of the settings' keys."""
     try:
-        return app.vault_of(settings, app.read_keys(settings))
-    except app.REFUSALS as error:
+        return prepare.vault_of(settings, prepare.read_keys(settings))
+    except prepare.REFUSALS as error:
         raise Refusal(str(error)) from None
 
 
@@ -103,9 +103,9 @@ def at_desk(
     """
 
     async def run() -> T:
-        async with app.database(settings, prepare=_prepare) as url:
+        async with prepare.database(settings, prepare=_prepare) as url:
             if vault is not None:
-                await app.check_vault(url, vault)
+                await prepare.check_vault(url, vault)
             try:
                 async with operators(url) as desk:
                     return await work(desk)

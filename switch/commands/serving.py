@@ -9,7 +9,7 @@ from typing import Any
 import asyncpg
 import click
 
-from switch import app
+from switch import app, prepare
 from switch.commands.base import config_option, main, settings_of, to_the_end
 from switch.demo import loader
 from switch.ledger.migrate import migrate as migrate_database
@@ -41,7 +41,7 @@ def migrate(config: Path | None) -> None:
             click.echo(f"applied {name}")
 
     async def work() -> None:
-        async with app.database(settings_of(config), prepare=apply):
+        async with prepare.database(settings_of(config), prepare=apply):
             click.echo("the database is up to date")
 
     to_the_end(work())
@@ -65,11 +65,11 @@ def reset(config: Path | None) -> None:
     settings = settings_of(config)
 
     async def work() -> int:
-        async with app.database(settings, prepare=app.make_ready) as url:
+        async with prepare.database(settings, prepare=prepare.make_ready) as url:
             connection = await asyncpg.connect(url)
             try:
                 return await loader.reset(
-                    connection, app.vault_of(settings, app.read_keys(settings))
+                    connection, prepare.vault_of(settings, prepare.read_keys(settings))
                 )
             finally:
                 await connection.close()
@@ -91,11 +91,11 @@ def cards(count: int, config: Path | None) -> None:
     settings = settings_of(config)
 
     async def work(progress: Any) -> int:
-        keys = app.read_keys(settings)
+        keys = prepare.read_keys(settings)
         if PIN_KEY not in keys:
             raise settings.refusal("hsm.keys", f"has no {PIN_KEY!r}, which the cards' PINs need")
-        vault = app.vault_of(settings, keys)
-        async with app.database(settings, prepare=app.make_ready) as url:
+        vault = prepare.vault_of(settings, keys)
+        async with prepare.database(settings, prepare=prepare.make_ready) as url:
             connection = await asyncpg.connect(url)
             try:
                 if await loader.is_empty(connection):  # their program is the demo's

@@ -66,7 +66,7 @@ def test_the_whole_day_is_answered_right_twice(switch: Switch) -> None:
 
 
 def test_the_day_is_answered_right_from_a_capture(switch: Switch) -> None:
-    """So it is from the bytes on the wire, but for the balance that two completions would change."""
+    """So it is from a capture, but for the balance that two completions would change."""
     forget(switch)
     said = replay(switch, CAPTURE)
     rows = rows_of(said)
