@@ -10,13 +10,10 @@ from __future__ import annotations
 import asyncio
 import shutil
 import signal
-import statistics
 import sys
 import tempfile
-from array import array
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import asyncpg
@@ -24,60 +21,24 @@ import click
 import orjson
 import uvloop
 
-from benchmarks import honesty
+from benchmarks import history, honesty
+from benchmarks.findings import CLIENTS, LIGHT_PER_S, Findings, Plan, Rates, report
 from benchmarks.load import Generator, Result
 from benchmarks.rig import BenchError, Rig, rig
 from benchmarks.traffic import Traffic, make_traffic
 from benchmarks.yardstick import Yardstick
 from switch.ledger.embedded_files import EmbeddedError
 
-#: pgbench's clients. One thread serves them: a second one was not seen to make it faster.
-CLIENTS, THREADS = 16, 1
+#: One thread serves pgbench's clients: a second one was not seen to make it faster.
+THREADS = 1
 
 #: In flight on the link beyond which it sheds; a little over what the generator keeps there.
 SPARE_IN_FLIGHT = 16
 
-#: Messages a second that are no load: each is decided alone.
-LIGHT_PER_S = 100.0
-
 WARM_UP_SECONDS = 2.0
 
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """How large the run is."""
-
-    seconds: float  #: of each measurement
-    rounds: int
-    cards: int
-    in_flight: int
-
-
-@dataclass(slots=True)
-class Findings:
-    """What was measured, in the order of the JSON line."""
-
-    switch_per_s: list[float] = field(default_factory=list)
-    switch_cpu_us: list[float] = field(default_factory=list)
-    generator_cpu_us: list[float] = field(default_factory=list)
-    pgbench_per_s: list[float] = field(default_factory=list)
-    light: Result = field(default_factory=Result)
-    half: Result = field(default_factory=Result)
-    pgbench_one_client_ms: float = 0.0
-    pgbench_transactions: int = 0
-    messages: int = 0
-    unanswered: int = 0
-    not_approved: dict[str, int] = field(default_factory=dict)
-    approved: array[int] = field(default_factory=lambda: array("q"))
-
-    def took(self, result: Result) -> Result:
-        """Count what one load sent and got."""
-        self.messages += result.sent
-        self.unanswered += result.unanswered
-        for code, count in result.others.items():
-            self.not_approved[code] = self.not_approved.get(code, 0) + count
-        self.approved.extend(result.approved)
-        return result
+#: Cards, and with a history more of them; messages of a history.
+CARDS, FILLED_CARDS, HISTORY = 20_000, 100_000, 1_000_000
 
 
 class Bench:
@@ -97,14 +58,15 @@ class Bench:
         """Measure everything, switch and pgbench in turns so that both have the same weather."""
         plan, found = self._plan, self._found
         await self._yardstick.prepare()
-        say(f"warming up, {WARM_UP_SECONDS:.0f} s each")
-        await self._closed(WARM_UP_SECONDS)
-        await self._rows(WARM_UP_SECONDS)
-        for number in range(1, plan.rounds + 1):
-            await self._switch_round(number)
-            await self._pgbench_round(number)
+        await self._rounds(found.empty)
+        rates = found.empty
+        if plan.history:
+            say(f"filling in a history of {plan.history:,} messages")
+            await history.fill(self._stand.database, messages=plan.history)
+            rates = found.filled
+            await self._rounds(rates)
         found.light = await self._open("light load", LIGHT_PER_S)
-        found.half = await self._open("half load", statistics.median(found.switch_per_s) / 2)
+        found.half = await self._open("half load", rates.medians()[0] / 2)
         one, found.pgbench_one_client_ms = await self._yardstick.latency_ms(
             seconds=plan.seconds, folder=folder
         )
@@ -112,12 +74,22 @@ class Bench:
         say(f"pgbench, one client: {one.per_s:.0f} a second, p50 {found.pgbench_one_client_ms} ms")
         return found
 
-    async def _switch_round(self, number: int) -> None:
+    async def _rounds(self, rates: Rates) -> None:
+        """Switch and pgbench in turns."""
+        say(f"warming up, {WARM_UP_SECONDS:.0f} s each")
+        await self._closed(WARM_UP_SECONDS)
+        await self._rows(WARM_UP_SECONDS)
+        for number in range(1, self._plan.rounds + 1):
+            rates.switch_per_s.append(await self._switch_round(number))
+            rates.pgbench_per_s.append(await self._pgbench_round(number))
+        switch, pgbench, ratio = rates.medians()
+        say(f"medians: switch {switch:.0f} ÷ pgbench {pgbench:.0f} = {ratio}")
+
+    async def _switch_round(self, number: int) -> float:
         await self._checkpoint()
         before = self._stand.switch_cpu_seconds()
         result = await self._closed(self._plan.seconds)
         cpu_us = (self._stand.switch_cpu_seconds() - before) / result.sent * 1e6
-        self._found.switch_per_s.append(result.approved_per_s)
         self._found.switch_cpu_us.append(cpu_us)
         self._found.generator_cpu_us.append(result.cpu_seconds / result.sent * 1e6)
         say(
@@ -125,15 +97,16 @@ class Bench:
             f"p50 {result.quantile_ms(0.5)} ms, p99 {result.quantile_ms(0.99)} ms, "
             f"{cpu_us:.0f} µs of processor a message{exceptions(result)}"
         )
+        return result.approved_per_s
 
-    async def _pgbench_round(self, number: int) -> None:
+    async def _pgbench_round(self, number: int) -> float:
         await self._checkpoint()
         per_s = await self._rows(self._plan.seconds)
-        self._found.pgbench_per_s.append(per_s)
         say(
             f"round {number}: pgbench {per_s:6.0f} approvals a second, {CLIENTS} clients, "
             f"mean {CLIENTS / per_s * 1000:.3f} ms"
         )
+        return per_s
 
     async def _closed(self, seconds: float) -> Result:
         in_flight = self._plan.in_flight
@@ -204,42 +177,13 @@ async def bench(plan: Plan, folder: Path) -> dict[str, object]:
         say(", ".join(f"{name} {value}" for name, value in settings.items()))
         found = await Bench(plan, stand, generator, connection).run(folder)
         await honesty.check_rows(connection, found.approved, found.pgbench_transactions)
-        await honesty.check_balances(connection)
+        await honesty.check_books(stand.database.url)
     lost = honesty.check_log(folder / "switch.log", found.messages)
     say(
-        f"proved: {len(found.approved)} approvals received, each with its row; every account "
-        f"holds the sum of its open holds; a log line for each of {found.messages} messages"
+        f"proved: {len(found.approved)} approvals received, each with its row; the audit finds "
+        f"nothing; a log line for each of {found.messages} messages"
     )
     return report(plan, found, settings, lost)
-
-
-def report(plan: Plan, found: Findings, settings: dict[str, str], lost: int) -> dict[str, object]:
-    """The JSON line."""
-    switch, pgbench = (statistics.median(x) for x in (found.switch_per_s, found.pgbench_per_s))
-    return {
-        "switch_per_s": round(switch),
-        "pgbench_per_s": round(pgbench),
-        "ratio": round(switch / pgbench, 3),
-        "p50_ms": found.light.quantile_ms(0.5),
-        "p99_ms": found.light.quantile_ms(0.99),
-        "light_per_s": LIGHT_PER_S,
-        "half_load_p50_ms": found.half.quantile_ms(0.5),
-        "half_load_p99_ms": found.half.quantile_ms(0.99),
-        "half_load_per_s": round(switch / 2),
-        "pgbench_one_client_ms": found.pgbench_one_client_ms,
-        "pgbench_clients": CLIENTS,
-        "switch_cpu_us": round(statistics.median(found.switch_cpu_us)),
-        "generator_cpu_us": round(statistics.median(found.generator_cpu_us)),
-        "not_approved": found.not_approved,
-        "unanswered": found.unanswered,
-        "messages": found.messages,
-        "log_lines_lost": lost,
-        "in_flight": plan.in_flight,
-        "cards": plan.cards,
-        "rounds": plan.rounds,
-        "seconds": plan.seconds,
-        **settings,
-    }
 
 
 def exceptions(result: Result) -> str:
@@ -271,13 +215,31 @@ async def until_done(plan: Plan) -> dict[str, object]:
               help="How long each measurement takes.")  # fmt: skip
 @click.option("--rounds", type=click.IntRange(1), default=3, show_default=True,
               help="How often switch and pgbench take turns.")  # fmt: skip
-@click.option("--cards", type=click.IntRange(1), default=20_000, show_default=True)
+@click.option(
+    "--cards",
+    type=click.IntRange(1),
+    help=f"Of an account each.  [default: {CARDS:,}, with a history {FILLED_CARDS:,}]",
+)
+@click.option(
+    "--history",
+    type=click.IntRange(2),
+    is_flag=False,
+    flag_value=HISTORY,
+    default=None,
+    help=f"Measure again over so many messages of the past; {HISTORY:,} without a number.",
+)
 @click.option("--in-flight", type=click.IntRange(1), default=128, show_default=True,
               help="Messages in flight at once.")  # fmt: skip
-def main(seconds: float, rounds: int, cards: int, in_flight: int) -> None:
-    """Measure the switch against pgbench, with everything on one machine."""
+def main(
+    seconds: float, rounds: int, cards: int | None, history: int | None, in_flight: int
+) -> None:
+    """Measure the switch against pgbench, with everything on one machine.
+
+    Example: python -m benchmarks.bench --history
+    """
+    cards = cards or (FILLED_CARDS if history else CARDS)
     try:
-        result = uvloop.run(until_done(Plan(seconds, rounds, cards, in_flight)))
+        result = uvloop.run(until_done(Plan(seconds, rounds, cards, in_flight, history or 0)))
     except (BenchError, EmbeddedError, OSError) as error:
         sys.exit(f"bench: {error}")
     except (asyncio.CancelledError, KeyboardInterrupt):

@@ -1,4 +1,4 @@
--- The yardstick: one authorization a call, with the questions of find_cards_v1 and authorize_v1
+-- The yardstick: one authorization a call, with the questions of find_cards_v2 and authorize_v2
 -- and the same rows written, by the fastest statements that we found for one (README.md has the
 -- others and their figures).
 --
@@ -9,11 +9,15 @@
 -- and its sender would call again.
 --
 -- Whatever is no such approval is asked in policy order below, under the lock, with later
--- statements than the one that takes it.
+-- statements than the one that takes it. What no load brings is left out: partial approvals,
+-- increments, and the answer to an original whose advice was here first.
 CREATE OR REPLACE FUNCTION bench_authorize_one(
     p_pan_token              bytea,
     p_message_key            bytea,
+    p_rrn_clue               bytea,
     p_decide_by              timestamptz,
+    p_expiry                 text,
+    p_hold_seconds           int,
     p_refusal_before_pin     text,
     p_refusal_after_pin      text,
     p_kind                   text,
@@ -53,6 +57,8 @@ DECLARE
     v_over_count        boolean;
     v_is_debit          boolean := p_kind IN ('purchase', 'cash', 'cashback') AND p_amount_minor > 0;
     v_authorization_id  bigint;
+    -- What may have been here before it: its reversal, or an advice.
+    v_clues             bytea[] := ARRAY[p_message_key, substr(p_message_key, 1, 8), p_rrn_clue];
 BEGIN
     WITH spent AS (
         UPDATE accounts AS a
@@ -65,8 +71,11 @@ BEGIN
            AND clock_timestamp() <= p_decide_by
            AND NOT EXISTS (SELECT FROM message_keys AS k
                             WHERE k.account_id = t.account_id AND k.message_key = p_message_key)
-           AND NOT EXISTS (SELECT FROM reversals_early AS e
-                            WHERE e.account_id = t.account_id AND e.message_key = p_message_key)
+           AND NOT EXISTS (SELECT FROM early_marks AS e
+                            WHERE e.account_id = t.account_id AND e.clue = ANY (v_clues))
+           AND EXISTS (SELECT FROM plastics AS x
+                        WHERE x.account_id = t.account_id AND x.card_id = t.card_id
+                          AND x.expiry = p_expiry AND NOT x.is_stopped)
            AND c.status = 'active' AND a.status = 'open'
            AND NOT p_channel = ANY (c.channels_blocked)
            AND NOT (p_cash_minor > 0 AND 'cash' = ANY (c.channels_blocked))
@@ -75,7 +84,7 @@ BEGIN
            AND NOT EXISTS (SELECT FROM limits AS l
                             WHERE l.account_id = t.account_id AND l.card_id = t.card_id)
            AND p_amount_minor <= a.posted_minor + a.credit_limit_minor - a.held_minor
-        RETURNING a.account_id, c.card_id, p.hold_days, clock_timestamp() AS received_at,
+        RETURNING a.account_id, c.card_id, clock_timestamp() AS received_at,
                   nextval('authorization_ids') AS authorization_id,
                   a.posted_minor + a.credit_limit_minor - a.held_minor AS available_minor
     ),
@@ -85,9 +94,10 @@ BEGIN
     ),
     held AS (
         INSERT INTO holds (
-            account_id, authorization_id, received_at, amount_minor, state, expires_at)
-        SELECT s.account_id, s.authorization_id, s.received_at, p_amount_minor, 'open',
-               s.received_at + make_interval(days => s.hold_days)
+            account_id, purchase_id, authorization_id, received_at, amount_minor, state,
+            expires_at)
+        SELECT s.account_id, s.authorization_id, s.authorization_id, s.received_at,
+               p_amount_minor, 'open', s.received_at + make_interval(secs => p_hold_seconds)
           FROM spent AS s
     )
     INSERT INTO authorizations (
@@ -95,12 +105,12 @@ BEGIN
         stan, transmission_datetime, rrn, acquirer, terminal, merchant, merchant_name,
         mcc, country, entry_mode, processing_code, kind, channel,
         transaction_minor, transaction_currency, amount_minor, cash_minor,
-        authorization_code, available_minor)
+        authorization_code, available_minor, standing_minor, using_minor, using_cash_minor)
     SELECT s.account_id, s.authorization_id, s.received_at, s.card_id, p_link, p_mti, p_message_key,
            p_stan, p_transmission_datetime, p_rrn, p_acquirer, p_terminal, p_merchant,
            p_merchant_name, p_mcc, p_country, p_entry_mode, p_processing_code, p_kind, p_channel,
            p_transaction_minor, p_transaction_currency, p_amount_minor, p_cash_minor,
-           p_authorization_code, s.available_minor
+           p_authorization_code, s.available_minor, p_amount_minor, p_amount_minor, p_cash_minor
       FROM spent AS s
     RETURNING available_minor INTO available_minor;
     IF FOUND THEN
@@ -125,17 +135,20 @@ BEGIN
     END IF;
 
     SELECT c.status, c.channels_blocked, c.mcc_blocked, c.countries_allowed,
-           p.hold_days, p.time_zone, p.week_starts,
-           k.authorization_id, k.received_at, e.message_key IS NOT NULL AS was_reversed_early,
+           p.time_zone, p.week_starts, k.authorization_id, k.received_at,
+           (SELECT e.verdict FROM early_marks AS e
+             WHERE e.account_id = c.account_id AND e.clue = ANY (v_clues)
+             ORDER BY e.verdict = 'reversed' DESC, e.noted_at DESC LIMIT 1) AS early_verdict,
+           EXISTS (SELECT FROM plastics AS x
+                    WHERE x.account_id = c.account_id AND x.card_id = c.card_id
+                      AND x.expiry = p_expiry AND NOT x.is_stopped) AS has_plastic,
            EXISTS (SELECT FROM limits AS l
                     WHERE l.account_id = c.account_id AND l.card_id = c.card_id) AS has_limits
       INTO v_card
       FROM cards AS c
       JOIN programs AS p ON p.program_id = c.program_id
-      LEFT JOIN message_keys    AS k
+      LEFT JOIN message_keys AS k
              ON k.account_id = c.account_id AND k.message_key = p_message_key
-      LEFT JOIN reversals_early AS e
-             ON e.account_id = c.account_id AND e.message_key = p_message_key
      WHERE c.account_id = v_account_id AND c.card_id = v_card_id;
 
     -- A repeat gets the answer its original got.
@@ -147,7 +160,8 @@ BEGIN
         reason := CASE WHEN v_original.transaction_minor <> p_transaction_minor
                          OR v_original.transaction_currency <> p_transaction_currency
                          OR v_original.processing_code <> p_processing_code THEN 'duplicate_conflict'
-                       WHEN v_original.unwound_at IS NOT NULL THEN 'reversed'
+                       WHEN v_original.unwound_at IS NOT NULL
+                         OR v_original.reversed_at IS NOT NULL THEN 'reversed'
                        ELSE v_original.reason END;
         authorization_code := v_original.authorization_code;
         available_minor := v_original.available_minor;
@@ -155,37 +169,23 @@ BEGIN
     END IF;
 
     IF v_card.has_limits AND v_is_debit THEN
-        SELECT bool_or(l.amount_minor < used.amount_minor + use.amount_minor),
-               bool_or(l.count < used.count + 1)
-          INTO v_over_amount, v_over_count
-          FROM limits AS l
-         CROSS JOIN LATERAL (
-                SELECT limit_use_v1(l.scope, p_kind, p_channel, p_amount_minor, p_cash_minor)
-               ) AS use(amount_minor)
-         CROSS JOIN LATERAL (
-                SELECT coalesce(sum(u.amount_minor), 0), coalesce(sum(u.count), 0)
-                  FROM limit_usage AS u
-                 WHERE u.account_id = l.account_id AND u.card_id = l.card_id
-                   AND u.scope = l.scope AND u.period = l.period
-                   AND u.period_start = period_start_v1(
-                           l.period, v_now, v_card.time_zone, v_card.week_starts)
-                   AND l.period <> 'transaction') AS used(amount_minor, count)
-         WHERE l.account_id = v_account_id AND l.card_id = v_card_id
-           AND use.amount_minor IS NOT NULL;
+        SELECT limited.over_amount, limited.over_count INTO v_over_amount, v_over_count
+          FROM limited_v1(v_account_id, v_card_id, p_kind, p_channel, p_amount_minor, p_cash_minor,
+                          v_now, v_card.time_zone, v_card.week_starts) AS limited;
     END IF;
 
     outcome := 'decided';
     reason := CASE
-        WHEN v_card.was_reversed_early THEN 'reversed_before_original'
+        WHEN v_card.early_verdict = 'reversed' THEN 'reversed_before_original'
+        WHEN v_card.early_verdict = 'declined' THEN 'declined_elsewhere'
         WHEN p_refusal_before_pin IS NOT NULL THEN p_refusal_before_pin
         WHEN v_card.status <> 'active' THEN v_card.status
         WHEN v_account_status <> 'open' THEN 'account_closed'
+        WHEN NOT v_card.has_plastic THEN 'card_expired'
         WHEN p_refusal_after_pin IS NOT NULL THEN p_refusal_after_pin
-        WHEN p_channel = ANY (v_card.channels_blocked)
-          OR (p_cash_minor > 0 AND 'cash' = ANY (v_card.channels_blocked))
-          OR p_mcc = ANY (v_card.mcc_blocked)
-          OR NOT coalesce(p_country = ANY (v_card.countries_allowed),
-                          v_card.countries_allowed IS NULL) THEN 'not_permitted'
+        WHEN NOT permitted_v1(
+                p_channel, p_cash_minor, p_mcc, p_country, v_card.channels_blocked,
+                v_card.mcc_blocked, v_card.countries_allowed) THEN 'not_permitted'
         WHEN v_over_amount THEN 'limit_amount'
         WHEN v_over_count THEN 'limit_count'
         WHEN v_is_debit AND p_amount_minor > available_minor THEN 'insufficient_funds'
@@ -201,29 +201,33 @@ BEGIN
         stan, transmission_datetime, rrn, acquirer, terminal, merchant, merchant_name,
         mcc, country, entry_mode, processing_code, kind, channel,
         transaction_minor, transaction_currency, amount_minor, cash_minor,
-        reason, authorization_code, available_minor)
+        reason, authorization_code, available_minor, standing_minor, using_minor, using_cash_minor)
     VALUES (
         v_account_id, v_authorization_id, v_now, v_card_id, p_link, p_mti, p_message_key,
         p_stan, p_transmission_datetime, p_rrn, p_acquirer, p_terminal, p_merchant,
         p_merchant_name, p_mcc, p_country, p_entry_mode, p_processing_code, p_kind, p_channel,
         p_transaction_minor, p_transaction_currency, p_amount_minor, p_cash_minor,
-        reason, authorization_code, available_minor);
+        reason, authorization_code, available_minor,
+        CASE WHEN reason IS NULL AND v_is_debit THEN p_amount_minor ELSE 0 END,
+        CASE WHEN reason IS NULL AND v_is_debit THEN p_amount_minor ELSE 0 END,
+        CASE WHEN reason IS NULL AND v_is_debit THEN p_cash_minor ELSE 0 END);
     INSERT INTO message_keys (account_id, message_key, authorization_id, received_at)
     VALUES (v_account_id, p_message_key, v_authorization_id, v_now);
     IF reason IS NOT NULL OR NOT v_is_debit THEN
         RETURN;
     END IF;
 
-    INSERT INTO holds (account_id, authorization_id, received_at, amount_minor, state, expires_at)
-    VALUES (v_account_id, v_authorization_id, v_now, p_amount_minor, 'open',
-            v_now + make_interval(days => v_card.hold_days));
+    INSERT INTO holds (
+        account_id, purchase_id, authorization_id, received_at, amount_minor, state, expires_at)
+    VALUES (v_account_id, v_authorization_id, v_authorization_id, v_now, p_amount_minor, 'open',
+            v_now + make_interval(secs => p_hold_seconds));
     UPDATE accounts SET held_minor = held_minor + p_amount_minor WHERE account_id = v_account_id;
     IF v_card.has_limits THEN
         INSERT INTO limit_usage AS u (
-            account_id, card_id, scope, period, period_start, amount_minor, count)
+            account_id, card_id, scope, period, period_start, amount_minor, count, counted_from)
         SELECT l.account_id, l.card_id, l.scope, l.period,
                period_start_v1(l.period, v_now, v_card.time_zone, v_card.week_starts),
-               use.amount_minor, 1
+               use.amount_minor, 1, v_now
           FROM limits AS l
          CROSS JOIN LATERAL (
                 SELECT limit_use_v1(l.scope, p_kind, p_channel, p_amount_minor, p_cash_minor)

@@ -64,7 +64,7 @@ SELECT a.account_id
 -- Forget all programs, accounts, cards and history: for a demo that starts anew.
 TRUNCATE programs, accounts, cards, pan_tokens, limits, limit_usage, authorizations,
          message_keys, early_marks, approvals_repeated, holds, postings, refused, plastics,
-         operator_actions, file_updates, clearing_files, presentments;
+         operator_actions, file_updates, clearing_files, presentments, taken_away;
 
 -- name: add_program
 INSERT INTO programs (
