@@ -7,7 +7,7 @@ DEV := $(call MADE_FROM,dev,requirements-dev.lock)
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check install --no-compile
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check faults bench bench-quick lock
+.PHONY: help setup run test check faults soak bench bench-quick lock
 
 help: ## say what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "make %-12s %s\n", $$1, $$2}'
@@ -38,10 +38,13 @@ check: $(DEV) ## style, types, layers
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(DEV) ## throughput and latency against pgbench making the same decision
-	$(BIN)/python -m benchmarks.bench
+soak: $(DEV) ## messages in any order against the model and the audit: MINUTES=5
+	$(BIN)/python -m tests.life.soak --minutes $(or $(MINUTES),5)
 
-bench-quick: $(DEV) ## the same in a minute
+bench: $(DEV) ## throughput and latency against pgbench, on an empty database and on a year's history
+	$(BIN)/python -m benchmarks.bench --history
+
+bench-quick: $(DEV) ## the same in a minute, on an empty database
 	$(BIN)/python -m benchmarks.bench --seconds 5
 
 faults: $(DEV) ## only the tests that kill, stop and starve real processes
