@@ -10,7 +10,7 @@ from switch.rules.checks import Case, Verdicts
 from switch.rules.cryptogram import cryptogram
 from switch.rules.decision import Approved, Decision
 
-_AMOUNT = 4
+_AMOUNT, _AMOUNT_BILLED = 4, 6
 _AUTHORIZATION_CODE, _ADDITIONAL_AMOUNTS, _ICC_DATA = 38, 54, 55
 _ISSUER_AUTHENTICATION_DATA = "91"
 _AVAILABLE = "02"  # DE54: amount type, available balance
@@ -33,6 +33,8 @@ async def additions(
             added[_AUTHORIZATION_CODE] = decision.authorization_code
         if decision.partial_transaction_minor is not None:
             added[_AMOUNT] = f"{decision.partial_transaction_minor:012d}"
+            if case.request.billing is not None:
+                added[_AMOUNT_BILLED] = f"{decision.partial_minor:012d}"
             added[_ADDITIONAL_AMOUNTS] = original_amount(case)
             chip = await _authenticated(case, verdicts, code, issuer, is_approved=True)
     if chip is not None:

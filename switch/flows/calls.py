@@ -85,7 +85,9 @@ def authorization_call(case: Case, verdicts: Verdicts, issuer: Issuer) -> Author
         books=_books(request),
         hold_seconds=case.program.hold_seconds(request.mcc),
         takes_partial=request.takes_partial,
-        rrn_clue=_rrn_clue(request, token),
+        # An increment may come with the RRN of the purchase that it adds to.
+        rrn_clue=None if request.is_increment else _rrn_clue(request, token),
+        scheme_clue=None if request.is_increment else _scheme_clue(request, token),
         is_increment=request.is_increment,
         original_trace=_increased(request, token),
         scheme_transaction_id=request.scheme_transaction_id,

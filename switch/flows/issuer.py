@@ -56,7 +56,8 @@ class Issuer:
         currency = request.transaction.currency
         return Card(
             account_id=-(1_000 * program_id + int(currency)),
-            card_id=0,
+            # Another PAN is another card, also where we know none of them.
+            card_id=-(int.from_bytes(self.vault.pan_token(request.pan)[:8]) >> 1),
             program_id=program_id,
             status="active",
             account_status="open",

@@ -50,7 +50,8 @@ class AuthorizationCall(NamedTuple):
     books: str  #: hold, posting, or nothing
     hold_seconds: int
     takes_partial: bool
-    rrn_clue: bytes | None  #: under which an advice may have been here first
+    rrn_clue: bytes | None  #: with the next: under which an advice may have been here first
+    scheme_clue: bytes | None
     is_increment: bool
     original_trace: bytes | None  #: of the purchase that it adds to
     scheme_transaction_id: str | None
@@ -172,6 +173,7 @@ def decision(row: asyncpg.Record | None, batch: int) -> Decision | Exception:
                 issuer_authentication=row["issuer_authentication"],
                 is_repeat=is_repeat,
                 batch=batch,
+                partial_minor=row["partial_minor"],
                 partial_transaction_minor=row["partial_transaction_minor"],
                 response_code=row["response_code"],
             )

@@ -168,6 +168,15 @@ class Ledger:
             Pending(call.account_id, call.message_key, call.authorization_code)
         )
 
+    async def untold(self, call: AuthorizationCall) -> None:
+        """An approval's answer found its connection gone: a repeat that is answered 91 takes it
+        back. Where this cannot be noted it stays until its reversal or expiry.
+        """
+        try:
+            await self._chore("untold", call.account_id, call.message_key, call.authorization_code)
+        except LedgerUnavailable:
+            self._on_event("untold_not_noted", account_id=call.account_id)
+
     async def programs(self) -> list[Program]:
         """Every card program. Raises `ProgramError` where one cannot be used."""
         rows = await self._chore("programs")

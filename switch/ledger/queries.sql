@@ -5,7 +5,7 @@
 SELECT * FROM authorize_v2(
     $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19,
     $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36,
-    $37, $38, $39, $40, $41);
+    $37, $38, $39, $40, $41, $42);
 
 -- name: book
 -- Book a batch of advices, completions and reversals.
@@ -22,6 +22,10 @@ SELECT refuse_v1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11);
 -- name: unwind
 -- Take back an authorization whose answer did not leave in time.
 SELECT unwind_v2($1, $2, $3);
+
+-- name: untold
+-- Note that an approval's answer found its connection gone.
+SELECT untold_v1($1, $2, $3);
 
 -- name: expire_holds
 -- Release holds that are past their time.

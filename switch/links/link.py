@@ -175,6 +175,8 @@ class Link:
                 exchange.outcome = connection.write(exchange)
                 if exchange.outcome in ("late", "unread"):
                     await self._untold(exchange)
+                elif exchange.outcome == "link_gone" and exchange.reply and exchange.reply.undo:
+                    await self._issuer.ledger.untold(exchange.reply.undo)
         finally:
             self.in_flight -= 1
             connection.end()

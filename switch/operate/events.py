@@ -32,6 +32,7 @@ WARNINGS = frozenset(
         "pin_block_unreadable",
         "software_hsm",
         "unsolicited_response",
+        "untold_not_noted",
     }
 )
 ERRORS = frozenset(

@@ -16,7 +16,8 @@ class Approved:
     issuer_authentication: str | None  #: tag 91 as recorded with the approval, hex
     is_repeat: bool
     batch: int = field(default=1, compare=False)  #: requests that shared the transaction
-    partial_transaction_minor: int | None = None  #: approved, where less than was asked for
+    partial_minor: int | None = None  #: approved and billed, where less than was asked for
+    partial_transaction_minor: int | None = None  #: the same in the transaction's currency
     response_code: str | None = None  #: DE39 as an advice that was here first brought it
 
 

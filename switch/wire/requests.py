@@ -131,7 +131,7 @@ class AuthorizationRequest:
     @property
     def is_increment(self) -> bool:
         """It adds to an earlier authorization, or extends it."""
-        return self.additional.get("incremental") in ("1", "2")
+        return self.mti[1] == "1" and self.additional.get("incremental") in ("1", "2")
 
     @property
     def is_stripe(self) -> bool:
@@ -167,7 +167,8 @@ class AuthorizationRequest:
             raise MessageError("differs_from_transaction", "amount_cardholder_billing")
         kind = _kind(message)
         additional = _additional(message, spec)
-        if kind in _DEBITS and transaction.minor == 0 and "incremental" not in additional:
+        is_extension = message.mti[1] == "1" and "incremental" in additional
+        if kind in _DEBITS and transaction.minor == 0 and not is_extension:
             kind = "verification"
         icc = _icc(message)
         pin_block = fields.get(52)

@@ -3,24 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
 
-import orjson
 import pytest_asyncio
 
-from switch.demo.program import read_program
-from tests.flows.support import Events, House, noting, open_house
-from tests.ledger.support import PROGRAM, Books, ledger_on
+from tests.flows.day import Day
+from tests.flows.support import Events, House, as_the_demo, noting, open_house
+from tests.ledger.support import Books, ledger_on, number
 
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def house(shared_database: str, books: Books, quick_path: Path) -> AsyncIterator[House]:
     """An issuer whose ledger is real and whose HSM does as it is told."""
-    await books.connection.execute(
-        "UPDATE programs SET settings = $1::jsonb WHERE program_id = $2",
-        orjson.dumps(read_program().program["settings"]).decode(),
-        PROGRAM,
-    )
+    await as_the_demo(books)
     told: Events = []
     async with ledger_on(shared_database, quick_path / "journal", on_event=noting(told)) as ledger:
         yield await open_house(ledger, books, told)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def one_house(shared_database: str, books: Books, quick_root: Path) -> AsyncIterator[House]:
+    """The same once for a file of tests, where it is about noon: no test is over midnight."""
+    await as_the_demo(books, time_zone=f"Etc/GMT{datetime.now(UTC).hour - 12:+d}")
+    async with ledger_on(shared_database, quick_root / f"journal-{number()}") as ledger:
+        yield await open_house(ledger, books, [])
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def day(one_house: House) -> AsyncIterator[Day]:
+    """A card with 1000.00 EUR, whose books are right at the end of its day."""
+    one = await Day.begin(one_house)
+    yield one
+    assert [] == await one.audit()

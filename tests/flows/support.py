@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+import orjson
+
 from keys.hsm import (
     ArqcAnswer,
     Cryptogram,
@@ -17,14 +19,15 @@ from keys.hsm import (
     Verdict,
 )
 from keys.vault import Vault
-from specs.spec import load
+from specs.spec import Spec, load
 from switch.deadline import Deadline
+from switch.demo.program import read_program
 from switch.flows.exchange import Exchange
 from switch.flows.issuer import Issuer, PinZone
 from switch.flows.router import Router
 from switch.ledger.ledger import Ledger
 from switch.wire.message import Message, decode, encode
-from tests.ledger.support import Books, number
+from tests.ledger.support import PROGRAM, Books, number
 
 SPEC = load("iso87-ascii")
 PAN_FIRST = 4_761_739_000_000_000
@@ -114,22 +117,35 @@ class House:
         return account_id, pan
 
     async def send(
-        self, fields: Mapping[int, str], *, answer_ms: int = 2_000, margin_ms: int = 20
+        self,
+        fields: Mapping[int, str],
+        *,
+        mti: str = "0100",
+        answer_ms: int = 2_000,
+        margin_ms: int = 20,
     ) -> Exchange:
         """Send a message and give what became of it."""
         deadline = Deadline.start(time.monotonic(), answer_ms, margin_ms)
-        message = Message("0100", dict(sorted(fields.items())))
-        return await self.router.exchange(encode(message, SPEC), deadline)
+        message = Message(mti, dict(sorted(fields.items())))
+        return await self.router.exchange(encode(message, self.router.spec), deadline)
 
-    async def answer(self, fields: Mapping[int, str], **how: int) -> dict[int, str]:
+    async def answer(self, fields: Mapping[int, str], **how: Any) -> dict[int, str]:
         """The fields of the answer, as the sender reads them."""
         exchange = await self.send(fields, **how)
         assert exchange.answer is not None
-        return dict(decode(exchange.answer, SPEC).fields)
+        return dict(decode(exchange.answer, self.router.spec).fields)
 
 
-async def open_house(ledger: Ledger, books: Books, told: Events, *, link: str = "demo") -> House:
-    """Build the flows over a ledger that is open."""
+async def open_house(
+    ledger: Ledger,
+    books: Books,
+    told: Events,
+    *,
+    link: str = "demo",
+    spec: Spec = SPEC,
+    scheme: str | None = None,
+) -> House:
+    """Build the flows over a ledger that is open; the scheme is the link's name where none is."""
     hsm, vault = ScriptedHsm(), Vault(DataKeys())
     programs = {program.program_id: program for program in await ledger.programs()}
     issuer = Issuer(
@@ -139,8 +155,20 @@ async def open_house(ledger: Ledger, books: Books, told: Events, *, link: str = 
         programs=programs,
         pin_zones={link: PinZone(KeyRef("zpk", "5CA55B"), PinBlockFormat.ISO_0)},
         hsm_budget=0.1,
+        schemes={link: scheme} if scheme else {},
     )
-    return House(Router(link, SPEC, issuer, on_event=noting(told)), books, ledger, hsm, vault, told)
+    return House(Router(link, spec, issuer, on_event=noting(told)), books, ledger, hsm, vault, told)
+
+
+async def as_the_demo(books: Books, *, time_zone: str = "UTC") -> None:
+    """Give the program of some books the settings of the demo's."""
+    settings = read_program().program["settings"] | {"time_zone": time_zone}
+    await books.connection.execute(
+        "UPDATE programs SET settings = $1::jsonb, time_zone = $2 WHERE program_id = $3",
+        orjson.dumps(settings).decode(),
+        time_zone,
+        PROGRAM,
+    )
 
 
 def noting(told: Events) -> Callable[..., None]:

@@ -47,6 +47,7 @@ class Answer(NamedTuple):
     authorization_code: str | None
     available_minor: int | None
     issuer_authentication: str | None
+    partial_minor: int | None = None
     partial_transaction_minor: int | None = None
     response_code: str | None = None
 
@@ -95,6 +96,7 @@ def ask(
         hold_seconds=7 * 86_400,
         takes_partial=False,
         rrn_clue=None,
+        scheme_clue=None,
         is_increment=False,
         original_trace=None,
         scheme_transaction_id=None,

@@ -56,6 +56,7 @@ BEGIN
     v_amount := coalesce(p.amount_minor,
                          billed_v1(v_root, p.transaction_minor, p.transaction_currency));
     IF p.may_suspend
+       AND NOT was_reversed_v1(p)
        AND (v_amount IS NULL
             OR (v_root.authorization_id IS NULL AND p.is_approved AND is_shut_v1(p))) THEN
         effect := 'unbookable';
@@ -73,9 +74,20 @@ BEGIN
         PERFORM leave_marks_v1(p, v_row, CASE WHEN p.is_approved THEN 'approved' ELSE 'declined' END);
     ELSE
         v_held := held_v1(p.account_id, v_root.authorization_id);
-        UPDATE authorizations SET advised_at = clock_timestamp()
+        UPDATE authorizations AS z SET advised_at = clock_timestamp()
+          FROM (SELECT v_root.authorization_id AS id, v_root.received_at AS at
+                 UNION
+                SELECT h.authorization_id, h.received_at FROM holds AS h
+                 WHERE h.account_id = p.account_id AND h.purchase_id = v_root.authorization_id
+                   AND h.state = 'open') AS member
+         WHERE z.account_id = p.account_id AND z.authorization_id = member.id
+           AND z.received_at = member.at;
+        -- Its original, if that is still to come, answers as the last word was.
+        UPDATE early_marks
+           SET verdict = CASE WHEN p.is_approved THEN 'approved' ELSE 'declined' END,
+               authorization_id = v_row.authorization_id, received_at = v_row.received_at
          WHERE account_id = p.account_id AND authorization_id = v_root.authorization_id
-           AND received_at = v_root.received_at;
+           AND verdict <> 'reversed';
     END IF;
 
     -- After this point everything is recorded; what follows only moves money.

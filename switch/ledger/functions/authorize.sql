@@ -18,31 +18,21 @@ CREATE OR REPLACE FUNCTION authorize_v2(
     p_transaction_minor      bigint[],
     p_transaction_currency   text[],
     p_processing_code        text[],
-    p_mti                    text[],
-    p_stan                   text[],
-    p_transmission_datetime  text[],
-    p_rrn                    text[],
-    p_acquirer               text[],
-    p_terminal               text[],
-    p_merchant               text[],
-    p_merchant_name          text[],
-    p_mcc                    text[],
-    p_country                text[],
-    p_entry_mode             text[],
-    p_link                   text[],
+    p_mti text[], p_stan text[], p_transmission_datetime text[], p_rrn text[],
+    p_acquirer text[], p_terminal text[], p_merchant text[], p_merchant_name text[],
+    p_mcc text[], p_country text[], p_entry_mode text[], p_link text[],
     p_authorization_code     text[],
     p_issuer_authentication  text[],
     p_books                  text[],     -- hold, posting, or nothing
     p_hold_seconds           int[],
     p_takes_partial          boolean[],  -- the terminal takes less than it asked for
-    p_rrn_clue               bytea[],    -- under which an advice may have been here first
+    p_rrn_clue               bytea[],    -- with the next: under which an advice may have been
+    p_scheme_clue            bytea[],    -- here first
     p_is_increment           boolean[],  -- of an earlier purchase, which the next two find
     p_original_trace         bytea[],
     p_scheme_transaction_id  text[],
     p_scheme                 text[],
-    p_expiry                 text[],     -- with the next: the plastic whose ATC this is
-    p_sequence_number        text[],
-    p_atc                    int[])
+    p_expiry text[], p_sequence_number text[], p_atc int[])  -- a plastic's, and its counter
 RETURNS TABLE (
     ordinal                int,   -- the request's place in the batch, from 1
     outcome                text,  -- decided, repeated, locked, late, unavailable
@@ -50,7 +40,8 @@ RETURNS TABLE (
     authorization_code     text,
     available_minor        bigint,
     issuer_authentication  text,
-    partial_transaction_minor  bigint,  -- approved, where less than asked for
+    partial_minor              bigint,  -- approved and billed, where less than asked for
+    partial_transaction_minor  bigint,
     response_code          text)  -- DE39 as an advice that was here first brought it
 LANGUAGE plpgsql VOLATILE AS $$
 #variable_conflict use_column
@@ -81,7 +72,7 @@ BEGIN
                     p_transmission_datetime, p_rrn, p_acquirer, p_terminal, p_merchant,
                     p_merchant_name, p_mcc, p_country, p_entry_mode, p_link,
                     p_authorization_code, p_issuer_authentication, p_books, p_hold_seconds,
-                    p_takes_partial, p_rrn_clue, p_is_increment, p_original_trace,
+                    p_takes_partial, p_rrn_clue, p_scheme_clue, p_is_increment, p_original_trace,
                     p_scheme_transaction_id, p_scheme, p_expiry, p_sequence_number, p_atc)
                    WITH ORDINALITY AS r(
                     round, account_id, card_id, message_key, decide_by, refusal_before_pin,
@@ -90,7 +81,7 @@ BEGIN
                     stan, transmission_datetime, rrn, acquirer, terminal, merchant,
                     merchant_name, mcc, country, entry_mode, link, authorization_code,
                     issuer_authentication, books, hold_seconds, takes_partial, rrn_clue,
-                    is_increment, original_trace, scheme_transaction_id, scheme, expiry,
+                    scheme_clue, is_increment, original_trace, scheme_transaction_id, scheme, expiry,
                     sequence_number, atc, ordinal)
              WHERE r.round = v_round
         ),
@@ -127,8 +118,11 @@ BEGIN
                     SELECT x.verdict, x.authorization_id, x.received_at, x.clue
                       FROM early_marks AS x
                      WHERE x.account_id = r.account_id
-                       AND x.clue = ANY (ARRAY[r.message_key, substr(r.message_key, 1, 8), r.rrn_clue])
-                     ORDER BY x.verdict = 'reversed' DESC, x.noted_at DESC
+                       AND x.clue = ANY (ARRAY[r.message_key, substr(r.message_key, 1, 8),
+                                               r.scheme_clue, r.rrn_clue])
+                       AND (x.acquirer IS NULL OR x.acquirer = ltrim(r.acquirer, '0'))
+                     ORDER BY x.verdict = 'reversed' DESC, x.clue IS NOT DISTINCT FROM r.rrn_clue,
+                              x.noted_at DESC
                      LIMIT 1) AS e ON true
         ),
         -- A repeat gets the answer its original got, and moves no money.
@@ -138,12 +132,13 @@ BEGIN
                           OR o.transaction_currency <> l.transaction_currency
                           OR o.amount_minor <> l.amount_minor
                           OR o.processing_code <> l.processing_code THEN 'duplicate_conflict'
-                        WHEN o.unwound_at IS NOT NULL OR o.reversed_at IS NOT NULL
-                          OR root.reversed_at IS NOT NULL THEN 'reversed'
+                        WHEN o.reason IS NULL
+                         AND coalesce(o.unwound_at, o.reversed_at, root.reversed_at) IS NOT NULL
+                        THEN 'reversed'
                         ELSE o.reason
                    END AS reason,
                    o.authorization_code, o.available_minor, o.issuer_authentication,
-                   o.partial_transaction_minor, o.response_code
+                   o.partial_minor, o.partial_transaction_minor, o.response_code
               FROM located AS l
              CROSS JOIN LATERAL (
                     SELECT * FROM authorizations AS z
@@ -178,7 +173,7 @@ BEGIN
               -- LIMIT: the function is not even called where there is nothing to ask.
               LEFT JOIN LATERAL (
                     SELECT * FROM early_v1(
-                            l.account_id, l.early_id, l.early_received_at, l.mti,
+                            l.account_id, l.early_id, l.early_received_at, l.mti, l.kind,
                             l.is_early_by_rrn, l.transaction_minor, l.transaction_currency)
                      WHERE l.early_id IS NOT NULL
                      LIMIT 1) AS early ON true
@@ -271,7 +266,7 @@ BEGIN
                 reason, authorization_code, available_minor, issuer_authentication,
                 purchase_id, purchase_received_at, standing_minor, posted_minor, using_minor,
                 using_cash_minor, partial_minor, partial_transaction_minor, response_code,
-                scheme, scheme_transaction_id)
+                scheme, scheme_transaction_id, is_increment)
             SELECT d.account_id, d.authorization_id, v_now, d.card_id, d.link, d.mti, d.message_key,
                    d.stan, d.transmission_datetime, d.rrn, d.acquirer, d.terminal, d.merchant,
                    d.merchant_name, d.mcc, d.country, d.entry_mode, d.processing_code, d.kind,
@@ -291,7 +286,8 @@ BEGIN
                    CASE WHEN d.is_approved THEN d.partial_transaction_minor END,
                    CASE WHEN d.reason = 'declined_elsewhere' OR d.is_advised
                         THEN d.early_response_code END,
-                   d.scheme, d.scheme_transaction_id
+                   d.scheme, d.scheme_transaction_id,
+                   d.is_increment AND d.purchase_id IS NOT NULL
               FROM moved AS d
         ),
         keyed AS (
@@ -383,20 +379,22 @@ BEGIN
                CASE WHEN d.is_approved THEN d.given_code END,
                d.available_before - d.hold_minor + d.post_minor,
                CASE WHEN d.is_approved THEN d.issuer_authentication END,
+               CASE WHEN d.is_approved AND d.partial_transaction_minor IS NOT NULL
+                    THEN d.granted_minor END,
                CASE WHEN d.is_approved THEN d.partial_transaction_minor END,
                CASE WHEN d.reason = 'declined_elsewhere' OR d.is_advised
                     THEN d.early_response_code END
           FROM moved AS d
         UNION ALL
         SELECT r.ordinal::int, 'repeated', r.reason, r.authorization_code, r.available_minor,
-               r.issuer_authentication, r.partial_transaction_minor, r.response_code
+               r.issuer_authentication, r.partial_minor, r.partial_transaction_minor, r.response_code
           FROM repeated AS r
         UNION ALL
-        SELECT j.ordinal::int, 'unavailable', NULL, NULL, NULL, NULL, NULL, NULL
+        SELECT j.ordinal::int, 'unavailable', NULL, NULL, NULL, NULL, NULL, NULL, NULL
           FROM judged AS j WHERE j.is_unavailable
         UNION ALL
         SELECT l.ordinal::int, CASE WHEN l.is_locked THEN 'late' ELSE 'locked' END,
-               NULL, NULL, NULL, NULL, NULL, NULL
+               NULL, NULL, NULL, NULL, NULL, NULL, NULL
           FROM located AS l WHERE l.is_late OR NOT l.is_locked;
     END LOOP;
 END

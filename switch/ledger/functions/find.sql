@@ -1,6 +1,11 @@
 -- How a message finds the row that it is about: always of its own card, the newest where
 -- several fit. Nothing is found beyond the time that message keys are kept.
 
+-- memory_v1: how long after a message another one finds it by anything but its trace.
+CREATE OR REPLACE FUNCTION memory_v1() RETURNS interval LANGUAGE sql IMMUTABLE AS $$
+    SELECT interval '60 days'
+$$;
+
 -- root_v1: the row that carries a row's purchase.
 CREATE OR REPLACE FUNCTION root_v1(p_row authorizations)
 RETURNS authorizations LANGUAGE plpgsql STABLE AS $$
@@ -71,7 +76,7 @@ BEGIN
     SELECT z.* INTO v_row
       FROM authorizations AS z
      WHERE z.account_id = p.account_id AND z.rrn = p.rrn AND z.card_id = p.card_id
-       AND z.received_at > clock_timestamp() - interval '60 days'
+       AND z.received_at > clock_timestamp() - memory_v1()
        AND substr(z.mti, 2, 2) = ANY (p_classes)
        AND (NOT p_with_code OR z.authorization_code = p.original_code)
        AND (p_with_code OR z.acquirer = p.acquirer)
@@ -94,7 +99,7 @@ BEGIN
       FROM authorizations AS z
      WHERE z.account_id = p.account_id AND z.card_id = p.card_id
        AND z.scheme_transaction_id = p.scheme_transaction_id
-       AND z.received_at > clock_timestamp() - interval '60 days'
+       AND z.received_at > clock_timestamp() - memory_v1()
        AND substr(z.mti, 2, 2) = ANY (p_classes)
      ORDER BY z.received_at DESC, z.authorization_id DESC
      LIMIT 1;
@@ -117,11 +122,11 @@ RETURNS bigint LANGUAGE sql IMMUTABLE AS $$
 $$;
 
 -- early_v1: what an original is to answer that comes after its advice or completion, and whose
--- purchase it is. Nothing where the mark cannot be its: a stand-in advice speaks of no 0200, and an
--- RRN alone, which an acquirer may use again, must come with the same amount.
+-- purchase it is. Nothing where the mark cannot be its: a credit is no debit, a stand-in advice speaks of no
+-- 0200, and an RRN alone, which an acquirer may use again, must come with the same amount.
 CREATE OR REPLACE FUNCTION early_v1(
     p_account_id bigint, p_authorization_id bigint, p_received_at timestamptz, p_mti text,
-    p_by_rrn boolean, p_transaction_minor bigint, p_transaction_currency text)
+    p_kind text, p_by_rrn boolean, p_transaction_minor bigint, p_transaction_currency text)
 RETURNS TABLE (
     authorization_code text, response_code text, reversed_at timestamptz,
     root_id bigint, root_received_at timestamptz)
@@ -133,7 +138,8 @@ BEGIN
     SELECT * INTO v_row FROM authorizations AS z
      WHERE z.account_id = p_account_id AND z.authorization_id = p_authorization_id
        AND z.received_at = p_received_at;
-    IF (substr(v_row.mti, 2, 2) = '12' AND substr(p_mti, 2, 2) = '20')
+    IF is_credit_v1(v_row.kind) <> is_credit_v1(p_kind)
+       OR (substr(v_row.mti, 2, 2) = '12' AND substr(p_mti, 2, 2) = '20')
        OR (p_by_rrn AND (v_row.transaction_minor, v_row.transaction_currency)
                         IS DISTINCT FROM (p_transaction_minor, p_transaction_currency)) THEN
         RETURN;

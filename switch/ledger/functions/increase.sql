@@ -13,7 +13,7 @@ BEGIN
         SELECT * INTO v_row FROM authorizations AS z
          WHERE z.account_id = p_account_id AND z.card_id = p_card_id
            AND z.scheme_transaction_id = p_scheme_transaction_id
-           AND z.received_at > clock_timestamp() - interval '60 days'
+           AND z.received_at > clock_timestamp() - memory_v1()
            AND substr(z.mti, 2, 2) IN ('10', '12')
          ORDER BY z.received_at DESC, z.authorization_id DESC
          LIMIT 1;

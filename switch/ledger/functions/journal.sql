@@ -34,11 +34,14 @@ $$;
 -- reversal's mark stays whatever else comes.
 CREATE OR REPLACE FUNCTION leave_marks_v1(p booking_v1, p_row authorizations, p_verdict text)
 RETURNS void LANGUAGE sql VOLATILE AS $$
-    INSERT INTO early_marks (account_id, clue, verdict, authorization_id, received_at)
-    SELECT DISTINCT p.account_id, clue, p_verdict, p_row.authorization_id, p_row.received_at
+    INSERT INTO early_marks (
+        account_id, clue, verdict, acquirer, authorization_id, received_at)
+    SELECT DISTINCT p.account_id, clue, p_verdict,
+           CASE WHEN clue = ANY (p.original_traces) THEN p.original_acquirer END,
+           p_row.authorization_id, p_row.received_at
       FROM unnest(p.leave_clues) AS clue
     ON CONFLICT (account_id, clue) DO UPDATE
-       SET verdict = excluded.verdict, authorization_id = excluded.authorization_id,
+       SET verdict = excluded.verdict, acquirer = excluded.acquirer, authorization_id = excluded.authorization_id,
            received_at = excluded.received_at, noted_at = excluded.noted_at
      WHERE early_marks.verdict <> 'reversed'
 $$;
@@ -48,7 +51,8 @@ CREATE OR REPLACE FUNCTION was_reversed_v1(p booking_v1)
 RETURNS boolean LANGUAGE sql STABLE AS $$
     SELECT EXISTS (SELECT FROM early_marks
                     WHERE account_id = p.account_id AND clue = ANY (p.own_traces)
-                      AND verdict = 'reversed')
+                      AND verdict = 'reversed'
+                      AND (acquirer IS NULL OR acquirer = ltrim(p.acquirer, '0')))
 $$;
 
 -- is_shut_v1: whether nothing new may be booked on the account.

@@ -15,8 +15,9 @@ BEGIN
     IF v_row.authorization_id IS NULL AND p.rrn_clue IS NOT NULL THEN
         v_row := by_rrn_v1(p, '{10,12,20,22}', false, true);
     END IF;
-    -- A financial advice that told of an 0200 posted on that one's row.
-    IF substr(v_row.mti, 2, 2) = '22' AND substr((root_v1(v_row)).mti, 2, 2) = '20' THEN
+    -- An 0200 and its advice, whichever came first, posted on the first one's row.
+    IF (substr(v_row.mti, 2, 2) = '22' AND substr((root_v1(v_row)).mti, 2, 2) = '20')
+       OR (substr(v_row.mti, 2, 2) = '20' AND v_row.purchase_id IS NOT NULL) THEN
         v_row := root_v1(v_row);
     END IF;
     RETURN v_row;
@@ -37,6 +38,7 @@ BEGIN
     moved_minor := 0;
     IF v_original.authorization_id IS NULL AND p.may_suspend
        AND (p.amount_minor IS NULL OR is_shut_v1(p)) THEN
+        PERFORM leave_marks_v1(p, NULL, 'reversed');  -- the original may yet be billable here
         effect := 'unbookable';
         RETURN;
     END IF;
@@ -64,10 +66,7 @@ BEGIN
                         CASE WHEN is_credit_v1(v_original.kind) THEN -1 ELSE 1 END * moved_minor);
         v_is_over := v_keep = 0;
     ELSE
-        IF EXISTS (SELECT FROM holds
-                    WHERE account_id = p.account_id AND purchase_id = v_root.authorization_id
-                      AND authorization_id = v_original.authorization_id
-                      AND authorization_id <> purchase_id) THEN
+        IF v_original.is_increment THEN
             v_own := v_original.authorization_id;
             moved_minor := greatest(
                 0, held_v1(p.account_id, v_root.authorization_id, v_own) - v_keep);
@@ -89,7 +88,6 @@ BEGIN
     -- What is over answers its repeats so, and an advice that comes after it books nothing.
     UPDATE authorizations SET reversed_at = coalesce(reversed_at, clock_timestamp())
      WHERE v_is_over AND account_id = p.account_id
-       AND (moved_minor > 0 OR reason IS NULL)
        AND ((authorization_id = v_original.authorization_id
              AND received_at = v_original.received_at)
             OR (v_own IS NULL AND substr(v_original.mti, 2, 1) = '1'

@@ -45,7 +45,7 @@ BEGIN
      WHERE account_id = p_account_id AND authorization_id = v_key.authorization_id
        AND received_at = v_key.received_at;
     v_root := root_v1(v_approval);
-    IF v_root.advised_at >= v_approval.received_at THEN
+    IF v_approval.advised_at IS NOT NULL THEN
         RETURN 'advised';
     END IF;
     PERFORM release_v1(
@@ -56,5 +56,22 @@ BEGIN
         CASE WHEN is_credit_v1(v_approval.kind) THEN -1 ELSE 1 END * v_approval.posted_minor);
     PERFORM settle_use_v1(p_account_id, v_root.authorization_id, v_root.received_at);
     RETURN 'unwound';
+END
+$$;
+
+-- untold_v1: an approval's answer found its connection gone. It stays for the repeat; but a repeat
+-- that is told nothing either takes it with it.
+CREATE OR REPLACE FUNCTION untold_v1(
+    p_account_id bigint, p_message_key bytea, p_authorization_code text)
+RETURNS void LANGUAGE plpgsql VOLATILE
+SET lock_timeout = '1s' AS $$
+BEGIN
+    PERFORM FROM accounts WHERE account_id = p_account_id FOR NO KEY UPDATE;
+    UPDATE authorizations AS z SET unwind_asked_at = clock_timestamp()
+      FROM message_keys AS k
+     WHERE k.account_id = p_account_id AND k.message_key = p_message_key
+       AND z.account_id = k.account_id AND z.authorization_id = k.authorization_id
+       AND z.received_at = k.received_at
+       AND z.authorization_code = p_authorization_code AND z.unwind_asked_at IS NULL;
 END
 $$;

@@ -29,8 +29,9 @@ ALTER TABLE authorizations
     ADD COLUMN response_code              text,         -- DE39 that an advice brought
     ADD COLUMN scheme                     text NOT NULL DEFAULT 'demo',
     ADD COLUMN scheme_transaction_id      text,
+    ADD COLUMN is_increment               boolean NOT NULL DEFAULT false,  -- adds to an earlier purchase
     ADD COLUMN reversed_at                timestamptz,  -- wholly
-    ADD COLUMN advised_at                 timestamptz;  -- an advice spoke for the purchase: unwinding leaves it
+    ADD COLUMN advised_at                 timestamptz;  -- an advice spoke for it: unwinding leaves it
 -- The account stands second, so that no plan takes them for the way to a row by its key.
 CREATE INDEX authorizations_rrn ON authorizations (rrn, account_id);
 CREATE INDEX authorizations_scheme_transaction_id
@@ -70,6 +71,7 @@ CREATE TABLE early_marks (
     account_id        bigint      NOT NULL,
     clue              bytea       NOT NULL,
     verdict           text        NOT NULL CHECK (verdict IN ('reversed', 'approved', 'declined')),
+    acquirer          text,       -- of the original, without leading zeros; null: any
     authorization_id  bigint,     -- the row that came first; null: an unwinding
     received_at       timestamptz,
     noted_at          timestamptz NOT NULL DEFAULT clock_timestamp(),

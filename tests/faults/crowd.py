@@ -1,0 +1,163 @@
+"""Many senders over many links, who repeat what is not answered; and what each was told."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from switch.wire import mti
+from switch.wire.message import Message
+from tests.client import Client
+from tests.faults.purchases import repeat
+from tests.process import PATIENCE_SECONDS, Switch, eventually
+from tests.traffic import CardInHand, code
+
+HASTY = "hasty"
+#: How long a decision is waited for on a link, seconds: one that is too late is not answered.
+DECISION_SECONDS = {"demo": 4.0, HASTY: 0.5}
+_STAN, _RRN, _AUTHORIZATION_CODE, _RESPONSE_CODE = 11, 37, 38, 39
+
+
+class Came(NamedTuple):
+    """What a purchase came to: above zero is the cardholder's debt."""
+
+    held_minor: int
+    posted_minor: int
+
+
+NOTHING = Came(0, 0)
+
+
+class Crowd:
+    """The doors of some switches: a client a link, closed while its switch is down."""
+
+    def __init__(self, switches: Sequence[Switch], seed: int) -> None:
+        self.random = random.Random(seed)
+        self.purchases: list[Purchase] = []
+        self.has_enough = False
+        self._switches = switches
+        self._doors: dict[tuple[int, str], Client] = {}
+        self._busy: set[tuple[Client, str]] = set()
+
+    async def open(self) -> None:
+        """Connect to every link to which there is no connection."""
+        for number, switch in enumerate(self._switches):
+            for link in DECISION_SECONDS:
+                door = self._doors.get((number, link))
+                if door is None or door.closed.done():
+                    self._doors[number, link] = await Client.connect(switch.port(link))
+
+    async def reaches(self, count: int) -> None:
+        """Wait for so many purchases."""
+
+        async def is_there() -> bool:
+            return len(self.purchases) >= count
+
+        await eventually(is_there, f"{count} purchases")
+
+    async def close(self) -> None:
+        """Disconnect."""
+        for door in self._doors.values():
+            await door.close()
+
+    async def ask(self, message: Message) -> tuple[str, Message | None]:
+        """Send a message over any link that has none of its STAN; by which, and the answer."""
+        stan = message.fields[_STAN]
+        switch, link = self._pick(stan)
+        client = self._doors[switch, link]
+        is_decided = mti.is_decided(message.mti)
+        self._busy.add((client, stan))
+        try:
+            async with asyncio.timeout(DECISION_SECONDS[link] if is_decided else PATIENCE_SECONDS):
+                return f"{switch} {link}", await client.send(message)
+        except ConnectionResetError:
+            return f"{switch} {link}", None
+        except TimeoutError:
+            assert is_decided, f"{message.mti} {stan} was never answered"
+            return f"{switch} {link}", None
+        finally:
+            self._busy.discard((client, stan))
+
+    def _pick(self, stan: str) -> tuple[int, str]:
+        free = [
+            place
+            for place, client in self._doors.items()
+            if not client.closed.done() and (client, stan) not in self._busy
+        ]
+        return self.random.choice(free)
+
+
+@dataclass
+class Purchase:
+    """One buying: what was sent and answered of it, in order."""
+
+    crowd: Crowd
+    card: CardInHand
+    story: str
+    rrn: str = ""
+    came: Came = NOTHING  #: what it must come to
+    told: list[str] = field(default_factory=list)
+    answers: list[tuple[Message, Message]] = field(default_factory=list)
+
+    async def ask(self, message: Message) -> str:
+        """Send a message until it is answered; DE39.
+
+        After a copy that was not answered, 91 is no answer either: that copy may stand.
+        """
+        self.rrn = self.rrn or message.fields[_RRN]
+        is_in_doubt = False
+        while True:
+            self.told.append(f"→ {_shown(message)}")
+            name, answer = await self.crowd.ask(message)
+            if answer is None:
+                self.told.append(f"  {message.mti} {message.fields[_STAN]} not answered by {name}")
+                is_in_doubt = True
+            else:
+                self.told.append(f"← {_shown(answer)} by {name} to {message.mti}")
+                self.answers.append((message, answer))
+                if code(answer) != "91" or not is_in_doubt:
+                    return code(answer)
+            message = repeat(message)
+
+    async def race(self, *messages: Message) -> list[str]:
+        """Send messages at once, in any order; their DE39."""
+        order = list(enumerate(messages))
+        self.crowd.random.shuffle(order)
+        codes = await asyncio.gather(*(self.ask(message) for _, message in order))
+        return [one for _, one in sorted(zip((place for place, _ in order), codes, strict=True))]
+
+    def wrong_answers(self) -> Iterator[str]:
+        """An advice or a reversal that was not answered 00; copies that were approved unlike."""
+        approved: dict[tuple[str, str], set[str | None]] = {}
+        for message, answer in self.answers:
+            stan, first = message.fields[_STAN], mti.without_repeat(message.mti)
+            if not mti.is_decided(message.mti) and code(answer) != "00":
+                yield f"{message.mti} {stan} was answered {code(answer)}"
+            if code(answer) == "00":
+                codes = approved.setdefault((first, stan), set())
+                codes.add(answer.fields.get(_AUTHORIZATION_CODE))
+        for (first, stan), codes in approved.items():
+            if len(codes) > 1:
+                yield f"copies of {first} {stan} were approved as {codes}"
+
+    def approved(self) -> Iterator[tuple[str, str, str | None]]:
+        """MTI class, STAN and authorization code of every approval of a request."""
+        for message, answer in self.answers:
+            if mti.is_decided(message.mti) and code(answer) == "00":
+                number = answer.fields.get(_AUTHORIZATION_CODE)
+                yield message.mti[:3], message.fields[_STAN], number
+
+    def __str__(self) -> str:
+        lines = "\n".join(f"    {line}" for line in self.told)
+        return f"{self.story} {self.rrn} on {self.card.account_id}:\n{lines}"
+
+
+def _shown(message: Message) -> str:
+    fields = message.fields
+    parts = [message.mti, fields[_STAN], f"{int(fields[4]) / 100:.2f}"]
+    shown = (_AUTHORIZATION_CODE, _RESPONSE_CODE, 48, 90, 95)
+    parts += [f"de{number}={fields[number]}" for number in shown if number in fields]
+    return " ".join(parts)
