@@ -124,7 +124,7 @@ def booking_call(later: LaterRequest, task: str, case: Case, issuer: Issuer) -> 
         transaction_minor=request.transaction.minor,
         transaction_currency=request.transaction.currency,
         keep_transaction_minor=later.keep_minor,
-        keep_minor=None,
+        keep_minor=later.keep_minor if amount == request.transaction else None,
         hold_seconds=case.program.hold_seconds(request.mcc),
         would_have_declined=checks.first_refusal(checks.BEFORE_VERIFICATION, case),
         processing_code=request.processing_code,

@@ -154,7 +154,7 @@ def billed(case: Case) -> Money | None:
     for money in (billing if is_real else None, transaction):
         if money is not None and money.currency == currency:
             return money
-    if request.kind in ("inquiry", "verification"):
+    if request.kind in ("inquiry", "verification") or transaction.minor == 0:
         return Money(0, currency)
     return None
 

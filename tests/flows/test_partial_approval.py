@@ -230,10 +230,10 @@ async def test_unwound(day: Day) -> None:
     assert [] == await own.audit()
 
 
-async def test_not_of_an_increment(day: Day) -> None:
-    """An increment is approved as a whole or not at all."""
+async def test_of_an_increment(day: Day) -> None:
+    """An increment, too, is approved for what is available."""
     own = await Day.begin(day.house, posted_minor=1_000)
     asked = await own.approved(600)
     more = increment(asked, 500, _48=private(partial="1", incremental="1"))
-    assert ["51"] == await own.codes(more)
-    assert (0, 600) == await own.money()
+    assert ["10"] == await own.codes(more)
+    assert (0, 1_000) == await own.money()

@@ -131,7 +131,8 @@ async def book(books: Books, call: AuthorizationCall, task: str, minor: int, **c
             "task": task, "is_approved": True, "is_final": True, "may_suspend": True,
             "original_traces": [call.message_key[:8]] if task == "reverse" else [],
             "original_acquirer": None, "original_code": call.authorization_code,
-            "scheme_clue": None, "own_traces": [], "leave_clues": [], "amount_minor": minor,
+            "rrn_clue": b"the RRN's", "scheme_clue": None, "own_traces": [], "leave_clues": [],
+            "amount_minor": minor,
             "transaction_minor": minor, "keep_transaction_minor": None, "keep_minor": None,
             "would_have_declined": None, "response_code": None,
         }

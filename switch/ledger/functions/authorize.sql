@@ -175,7 +175,7 @@ BEGIN
                     SELECT * FROM early_v1(
                             l.account_id, l.early_id, l.early_received_at, l.mti, l.kind,
                             l.is_early_by_rrn, l.transaction_minor, l.transaction_currency)
-                     WHERE l.early_id IS NOT NULL
+                     WHERE l.early_id IS NOT NULL AND l.early_verdict <> 'reversed'
                      LIMIT 1) AS early ON true
              WHERE l.is_locked AND NOT l.is_late AND l.original_id IS NULL
         ),
@@ -211,7 +211,7 @@ BEGIN
               -- What is available instead, in the transaction's currency; null: nothing is.
              CROSS JOIN LATERAL (
                     SELECT CASE
-                        WHEN q.takes_partial AND q.kind = 'purchase' AND NOT q.is_increment
+                        WHEN q.takes_partial AND q.kind = 'purchase'
                              AND q.available_before > 0 AND q.amount_minor > q.available_before
                              AND q.refusal_after_pin IS NULL
                         THEN nullif(div(q.transaction_minor::numeric * q.available_before,
@@ -243,7 +243,7 @@ BEGIN
                              WHERE y.account_id = j.account_id AND y.purchase_id = h.purchase_id
                                AND y.authorization_id = h.purchase_id
                              LIMIT 1) AS z
-                     WHERE j.is_increment AND j.reason IS NULL AND NOT j.is_advised
+                     WHERE j.is_increment AND NOT j.is_advised
                      LIMIT 1) AS first(root_id, root_received_at) ON true
              WHERE NOT j.is_unavailable
         ),
@@ -266,7 +266,7 @@ BEGIN
                 reason, authorization_code, available_minor, issuer_authentication,
                 purchase_id, purchase_received_at, standing_minor, posted_minor, using_minor,
                 using_cash_minor, partial_minor, partial_transaction_minor, response_code,
-                scheme, scheme_transaction_id, is_increment)
+                scheme, scheme_transaction_id, is_increment, reversed_at)
             SELECT d.account_id, d.authorization_id, v_now, d.card_id, d.link, d.mti, d.message_key,
                    d.stan, d.transmission_datetime, d.rrn, d.acquirer, d.terminal, d.merchant,
                    d.merchant_name, d.mcc, d.country, d.entry_mode, d.processing_code, d.kind,
@@ -287,7 +287,8 @@ BEGIN
                    CASE WHEN d.reason = 'declined_elsewhere' OR d.is_advised
                         THEN d.early_response_code END,
                    d.scheme, d.scheme_transaction_id,
-                   d.is_increment AND d.purchase_id IS NOT NULL
+                   d.is_increment AND d.purchase_id IS NOT NULL,
+                   CASE WHEN d.reason = 'reversed_before_original' THEN v_now END
               FROM moved AS d
         ),
         keyed AS (
@@ -327,7 +328,7 @@ BEGIN
         extended AS (
             UPDATE holds AS h SET expires_at = v_now + make_interval(secs => d.hold_seconds)
               FROM moved AS d
-             WHERE d.is_increment AND d.is_approved AND h.account_id = d.account_id
+             WHERE d.is_increment AND d.is_approved AND NOT d.is_advised AND h.account_id = d.account_id
                AND h.purchase_id = d.purchase_id AND h.state = 'open'
         ),
         -- One original a mark: what else comes with the same RRN is another purchase.

@@ -35,11 +35,15 @@ BEGIN
         moved_minor := 0;
         IF NOT v_booking.account_id = ANY (v_locked) THEN
             outcome := 'locked';
-        ELSIF EXISTS (SELECT FROM message_keys AS k
-                       WHERE k.account_id = v_booking.account_id
-                         AND k.message_key = v_booking.message_key) THEN
-            outcome := 'repeated';
         ELSE
+            -- Of what is in suspense only the key is here: it stays there, whatever came since.
+            SELECT CASE WHEN k.authorization_id = 0 THEN 'unbookable' ELSE 'repeated' END
+              INTO outcome
+              FROM message_keys AS k
+             WHERE k.account_id = v_booking.account_id
+               AND k.message_key = v_booking.message_key;
+        END IF;
+        IF outcome IS NULL THEN
             outcome := 'booked';
             CASE v_booking.task
                 WHEN 'advise'   THEN SELECT * INTO effect, moved_minor FROM advise_v1(v_booking);
@@ -48,6 +52,8 @@ BEGIN
             END CASE;
             IF effect = 'unbookable' THEN
                 outcome := effect;
+                INSERT INTO message_keys (account_id, message_key, authorization_id, received_at)
+                VALUES (v_booking.account_id, v_booking.message_key, 0, clock_timestamp());
             END IF;
         END IF;
         RETURN NEXT;

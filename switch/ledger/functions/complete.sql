@@ -13,7 +13,8 @@ BEGIN
     IF p.original_traces <> '{}' THEN
         v_row := by_trace_v1(p.account_id, p.original_traces[1], p.original_acquirer);
     END IF;
-    IF v_row.authorization_id IS NULL AND p.original_code IS NOT NULL THEN
+    IF v_row.authorization_id IS NULL AND p.original_code IS NOT NULL
+       AND p.rrn_clue IS NOT NULL THEN
         v_row := by_rrn_v1(p, '{10,12,20,22,24}', true, false);
     END IF;
     IF v_row.authorization_id IS NULL AND p.scheme_clue IS NOT NULL THEN

@@ -114,7 +114,7 @@ CREATE OR REPLACE FUNCTION billed_v1(
 RETURNS bigint LANGUAGE sql IMMUTABLE AS $$
     SELECT CASE
         WHEN p_original.transaction_currency = p_transaction_currency
-             AND p_original.transaction_minor > 0
+             AND p_original.transaction_minor > 0 AND p_original.amount_minor > 0
         THEN div(2::numeric * p_original.amount_minor * p_transaction_minor
                  + p_original.transaction_minor,
                  2::numeric * p_original.transaction_minor)::bigint

@@ -50,13 +50,16 @@ BEGIN
         RETURN;
     END IF;
     effect := 'nothing';
-    IF substr(v_original.mti, 2, 1) = '4' THEN
-        RETURN;  -- a reversal is not reversed
+    IF substr(v_original.mti, 2, 1) = '4'
+       OR (substr(v_original.mti, 3, 1) = '2' AND v_original.reason IS NOT NULL) THEN
+        RETURN;  -- a reversal, or an advice of a decline: there is nothing of it to give back
     END IF;
     IF p.keep_transaction_minor > 0 THEN
+        -- Where nothing tells a rate, everything stays.
         v_keep := coalesce(
             p.keep_minor,
-            billed_v1(v_original, p.keep_transaction_minor, v_original.transaction_currency));
+            billed_v1(v_original, p.keep_transaction_minor, v_original.transaction_currency),
+            v_root.standing_minor);
     END IF;
 
     -- After this point everything is recorded; what follows only moves money.
