@@ -172,8 +172,8 @@ def test_without_a_command_the_help_is_shown() -> None:
     """`switch` alone tells the commands, and is no success."""
     said = typed()
     assert 1 == said.exit_code
-    for command in ("accounts", "audit", "cards", "clearing", "maintain", "replay", "run"):
-        assert command in said.stderr
+    for word in ("accounts", "audit", "cards", "clearing", "maintain", "replay", "run"):
+        assert word in said.stderr
 
 
 def test_a_reader_that_leaves_is_no_fault(tmp_path: Path) -> None:

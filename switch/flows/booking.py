@@ -35,18 +35,12 @@ async def _book(later: LaterRequest, task: str, issuer: Issuer) -> Booked:
     if card is not None:
         call = booking_call(later, task, issuer.case(request, card), issuer)
         booked = await issuer.ledger.book(call, request.deadline)
-        if not booked.is_unbookable and not _may_be_in_suspense(later, task, card, booked):
+        if not booked.is_unbookable:
             return booked
     suspense = issuer.suspense(request, card)
     call = booking_call(later, task, issuer.case(request, suspense), issuer)
     reason = Reason.NO_CARD_RECORD if card is None else _unbookable(card)
     return await issuer.ledger.book(in_suspense(call, reason), request.deadline)
-
-
-def _may_be_in_suspense(later: LaterRequest, task: str, card: Card, booked: Booked) -> bool:
-    """A reversal that found nothing, of what may have come without a billing amount."""
-    is_foreign = later.about.transaction.currency != card.currency
-    return task == "reverse" and is_foreign and booked.effect in (None, "remembered")
 
 
 def _unbookable(card: Card) -> Reason:

@@ -87,7 +87,7 @@ BEGIN
            SET verdict = CASE WHEN p.is_approved THEN 'approved' ELSE 'declined' END,
                authorization_id = v_row.authorization_id, received_at = v_row.received_at
          WHERE account_id = p.account_id AND authorization_id = v_root.authorization_id
-           AND verdict <> 'reversed' AND substr(v_root.mti, 2, 2) = '12';
+           AND verdict <> 'reversed' AND v_root.standing_minor <= v_held;
     END IF;
 
     -- After this point everything is recorded; what follows only moves money.

@@ -21,7 +21,8 @@ BEGIN
         v_row := by_scheme_id_v1(p, '{10,12,20,22,24}');
     END IF;
     IF v_row.authorization_id IS NULL THEN
-        v_row := by_mark_v1(p.account_id, p.original_traces || p.rrn_clue || p.scheme_clue);
+        v_row := by_mark_v1(
+            p.account_id, p.original_traces || p.own_traces || p.rrn_clue || p.scheme_clue);
     END IF;
     IF is_credit_v1(v_row.kind) <> is_credit_v1(p.kind) THEN
         RETURN NULL;

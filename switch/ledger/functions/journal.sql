@@ -60,3 +60,10 @@ CREATE OR REPLACE FUNCTION is_shut_v1(p booking_v1)
 RETURNS boolean LANGUAGE sql STABLE AS $$
     SELECT p.may_suspend AND status = 'closed' FROM accounts WHERE account_id = p.account_id
 $$;
+
+-- is_foreign_v1: whether a message is in another currency than the account's: without a billing
+-- amount it is booked in suspense.
+CREATE OR REPLACE FUNCTION is_foreign_v1(p booking_v1)
+RETURNS boolean LANGUAGE sql STABLE AS $$
+    SELECT currency <> p.transaction_currency FROM accounts WHERE account_id = p.account_id
+$$;

@@ -37,8 +37,9 @@ DECLARE
 BEGIN
     moved_minor := 0;
     IF v_original.authorization_id IS NULL AND p.may_suspend
-       AND (p.amount_minor IS NULL OR is_shut_v1(p)) THEN
-        PERFORM leave_marks_v1(p, NULL, 'reversed');  -- the original may yet be billable here
+       AND (is_foreign_v1(p) OR is_shut_v1(p)) THEN
+        -- It may be in suspense; or it may yet come, and with a billing amount.
+        PERFORM leave_marks_v1(p, NULL, 'reversed');
         effect := 'unbookable';
         RETURN;
     END IF;
@@ -50,9 +51,14 @@ BEGIN
         RETURN;
     END IF;
     effect := 'nothing';
-    IF substr(v_original.mti, 2, 1) = '4'
-       OR (substr(v_original.mti, 3, 1) = '2' AND v_original.reason IS NOT NULL) THEN
-        RETURN;  -- a reversal, or an advice of a decline: there is nothing of it to give back
+    IF substr(v_original.mti, 2, 1) = '4' THEN
+        RETURN;  -- a reversal is not reversed
+    END IF;
+    IF substr(v_original.mti, 3, 1) = '2' AND v_original.reason IS NOT NULL THEN
+        -- An advice of a decline: there is nothing of it to give back. It may have been found by
+        -- the mark it left for a request that is still to come.
+        PERFORM leave_marks_v1(p, v_row, 'reversed');
+        RETURN;
     END IF;
     IF p.keep_transaction_minor > 0 THEN
         -- Where nothing tells a rate, everything stays.
