@@ -191,6 +191,8 @@ class Model:
         row.join(found)
         if found.told.mti == "0200" and found.answers_as:
             found = found.answers_as
+        if found.told.mti == "0220" and found.root.told.mti == "0200":
+            found = found.root
         if found.told.mti[1] == "4":
             return
         if found.told.mti[2] == "2" and not found.told.is_approved:
@@ -230,7 +232,8 @@ class Model:
         for book in books:
             found = find(book, told)
             amount = amount_of(told, book, found)
-            if amount is None and book is at:
+            is_over = find is finding.advised and found is not None and found.is_reversed
+            if amount is None and (book is at or is_over):
                 amount = 0
             is_open = book.status == "open" or not told.is_approved
             if amount is not None and (found or book is at or is_open):

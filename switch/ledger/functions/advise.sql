@@ -56,7 +56,7 @@ BEGIN
     v_amount := coalesce(p.amount_minor,
                          billed_v1(v_root, p.transaction_minor, p.transaction_currency));
     IF p.may_suspend
-       AND NOT was_reversed_v1(p)
+       AND NOT was_reversed_v1(p) AND v_root.reversed_at IS NULL
        AND (v_amount IS NULL
             OR (v_root.authorization_id IS NULL AND p.is_approved AND is_shut_v1(p))) THEN
         effect := 'unbookable';

@@ -211,7 +211,7 @@ BEGIN
               -- What is available instead, in the transaction's currency; null: nothing is.
              CROSS JOIN LATERAL (
                     SELECT CASE
-                        WHEN q.takes_partial AND q.kind = 'purchase'
+                        WHEN q.takes_partial AND q.kind = 'purchase' AND NOT q.is_advised
                              AND q.available_before > 0 AND q.amount_minor > q.available_before
                              AND q.refusal_after_pin IS NULL
                         THEN nullif(div(q.transaction_minor::numeric * q.available_before,
@@ -287,7 +287,7 @@ BEGIN
                    CASE WHEN d.reason = 'declined_elsewhere' OR d.is_advised
                         THEN d.early_response_code END,
                    d.scheme, d.scheme_transaction_id,
-                   d.is_increment AND d.purchase_id IS NOT NULL,
+                   d.is_increment AND d.root_id IS NULL AND d.purchase_id IS NOT NULL,
                    CASE WHEN d.reason = 'reversed_before_original' THEN v_now END
               FROM moved AS d
         ),

@@ -99,7 +99,7 @@ BEGIN
      WHERE v_is_over AND account_id = p.account_id
        AND ((authorization_id = v_original.authorization_id
              AND received_at = v_original.received_at)
-            OR (v_own IS NULL AND substr(v_original.mti, 2, 1) = '1'
+            OR (v_own IS NULL AND standing_minor = 0
                 AND authorization_id = v_root.authorization_id
                 AND received_at = v_root.received_at));
 END
