@@ -25,12 +25,12 @@ SELECT nextval('authorization_ids') AS root_id, nextval('authorization_ids') AS 
   FROM load, generate_series(1, :messages / 2) AS n;
 
 INSERT INTO authorizations (
-    account_id, authorization_id, received_at, card_id, link, mti, message_key, stan,
+    account_id, authorization_id, received_at, card_id, link, scheme, mti, message_key, stan,
     transmission_datetime, rrn, acquirer, terminal, merchant, merchant_name, mcc, country,
     entry_mode, processing_code, kind, channel, transaction_minor, transaction_currency,
     amount_minor, cash_minor, authorization_code, available_minor, purchase_id,
     purchase_received_at, standing_minor, posted_minor, using_minor)
-SELECT b.account_id, message.id, message.at, b.account_id, 'history', message.mti,
+SELECT b.account_id, message.id, message.at, b.account_id, 'history', 'demo', message.mti,
        substr(sha256(int8send(message.id)), 1, 16), lpad((b.n % 1000000)::text, 6, '0'),
        to_char(message.at, 'MMDDHH24MISS'), lpad(b.n::text, 12, '0'), '476173', 'TERM0001',
        'MERCHANT0000001', 'ACME STORE               BERLIN       DE', '5411', '276', '901',

@@ -101,12 +101,12 @@ BEGIN
           FROM spent AS s
     )
     INSERT INTO authorizations (
-        account_id, authorization_id, received_at, card_id, link, mti, message_key,
+        account_id, authorization_id, received_at, card_id, link, scheme, mti, message_key,
         stan, transmission_datetime, rrn, acquirer, terminal, merchant, merchant_name,
         mcc, country, entry_mode, processing_code, kind, channel,
         transaction_minor, transaction_currency, amount_minor, cash_minor,
         authorization_code, available_minor, standing_minor, using_minor, using_cash_minor)
-    SELECT s.account_id, s.authorization_id, s.received_at, s.card_id, p_link, p_mti, p_message_key,
+    SELECT s.account_id, s.authorization_id, s.received_at, s.card_id, p_link, 'demo', p_mti, p_message_key,
            p_stan, p_transmission_datetime, p_rrn, p_acquirer, p_terminal, p_merchant,
            p_merchant_name, p_mcc, p_country, p_entry_mode, p_processing_code, p_kind, p_channel,
            p_transaction_minor, p_transaction_currency, p_amount_minor, p_cash_minor,
@@ -197,13 +197,13 @@ BEGIN
     END IF;
 
     INSERT INTO authorizations (
-        account_id, authorization_id, received_at, card_id, link, mti, message_key,
+        account_id, authorization_id, received_at, card_id, link, scheme, mti, message_key,
         stan, transmission_datetime, rrn, acquirer, terminal, merchant, merchant_name,
         mcc, country, entry_mode, processing_code, kind, channel,
         transaction_minor, transaction_currency, amount_minor, cash_minor,
         reason, authorization_code, available_minor, standing_minor, using_minor, using_cash_minor)
     VALUES (
-        v_account_id, v_authorization_id, v_now, v_card_id, p_link, p_mti, p_message_key,
+        v_account_id, v_authorization_id, v_now, v_card_id, p_link, 'demo', p_mti, p_message_key,
         p_stan, p_transmission_datetime, p_rrn, p_acquirer, p_terminal, p_merchant,
         p_merchant_name, p_mcc, p_country, p_entry_mode, p_processing_code, p_kind, p_channel,
         p_transaction_minor, p_transaction_currency, p_amount_minor, p_cash_minor,

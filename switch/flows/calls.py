@@ -10,6 +10,7 @@ from switch.flows.additions import issuer_authentication
 from switch.flows.issuer import Issuer
 from switch.ledger.calls import AuthorizationCall, BookingCall, RefusedCall
 from switch.log_fields import scrub
+from switch.mask import mask_pan
 from switch.rules import checks
 from switch.rules.checks import Case, Verdicts
 from switch.rules.reason import Reason
@@ -50,7 +51,7 @@ def authorization_call(case: Case, verdicts: Verdicts, issuer: Issuer) -> Author
     before_pin = checks.first_refusal(checks.BEFORE_VERIFICATION, case)
     amount = checks.billed(case)
     billed = amount or Money(0, card.currency)
-    token = issuer.vault.pan_token(request.pan)
+    token = card.pan_token
     atc = request.atc if verdicts.cryptogram is Verdict.MATCH else None
     return AuthorizationCall(
         account_id=card.account_id,
@@ -74,8 +75,8 @@ def authorization_call(case: Case, verdicts: Verdicts, issuer: Issuer) -> Author
         rrn=request.rrn,
         acquirer=request.acquirer,
         terminal=request.terminal,
-        merchant=request.merchant,
-        merchant_name=scrub(request.merchant_name) if request.merchant_name else None,
+        merchant=_without_pan(request.merchant, request.pan),
+        merchant_name=_without_pan(scrub(request.merchant_name or ""), request.pan) or None,
         mcc=request.mcc,
         country=request.country,
         entry_mode=request.entry_mode,
@@ -90,7 +91,7 @@ def authorization_call(case: Case, verdicts: Verdicts, issuer: Issuer) -> Author
         scheme_clue=None if request.is_increment else _scheme_clue(request, token),
         is_increment=request.is_increment,
         original_trace=_increased(request, token),
-        scheme_transaction_id=request.scheme_transaction_id,
+        scheme_transaction_id=_without_pan(request.scheme_transaction_id, request.pan),
         scheme=issuer.scheme(request.link),
         expiry=case.plastic.expiry if case.plastic else None,
         sequence_number=case.plastic.sequence_number if case.plastic else None,
@@ -101,7 +102,7 @@ def authorization_call(case: Case, verdicts: Verdicts, issuer: Issuer) -> Author
 def booking_call(later: LaterRequest, task: str, case: Case, issuer: Issuer) -> BookingCall:
     """What already happened, as the ledger books it."""
     request, card = later.about, case.card
-    token = issuer.vault.pan_token(request.pan)
+    token = card.pan_token
     amount = checks.booked(case)
     rrn_clue, scheme_clue = _rrn_clue(request, token), _scheme_clue(request, token)
     originals = [_trace(later.original, token)] if later.original else []
@@ -134,14 +135,14 @@ def booking_call(later: LaterRequest, task: str, case: Case, issuer: Issuer) -> 
         rrn=request.rrn,
         acquirer=request.acquirer,
         terminal=request.terminal,
-        merchant=request.merchant,
-        merchant_name=scrub(request.merchant_name) if request.merchant_name else None,
+        merchant=_without_pan(request.merchant, request.pan),
+        merchant_name=_without_pan(scrub(request.merchant_name or ""), request.pan) or None,
         mcc=request.mcc,
         country=request.country,
         entry_mode=request.entry_mode,
         link=request.link,
         scheme=issuer.scheme(request.link),
-        scheme_transaction_id=request.scheme_transaction_id,
+        scheme_transaction_id=_without_pan(request.scheme_transaction_id, request.pan),
         authorization_code=later.authorization_code,
         response_code=later.response_code,
     )
@@ -150,6 +151,11 @@ def booking_call(later: LaterRequest, task: str, case: Case, issuer: Issuer) -> 
 def in_suspense(call: BookingCall, reason: Reason) -> BookingCall:
     """The same on the suspense account, which takes everything."""
     return call._replace(may_suspend=False, would_have_declined=reason)
+
+
+def _without_pan(text: str | None, pan: str) -> str | None:
+    """Free text that a table keeps: whoever wrote it may have put the card's number into it."""
+    return text.replace(pan, mask_pan(pan)) if text else text
 
 
 def _books(request: AuthorizationRequest) -> str:

@@ -10,7 +10,7 @@ from keys.hsm import Hsm, KeyRef, PinBlockFormat
 from keys.vault import Vault
 from switch.deadline import Deadline
 from switch.ledger.ledger import Ledger
-from switch.rules.card import Card
+from switch.rules.card import Card, suspense_card
 from switch.rules.checks import Case
 from switch.rules.program import Program
 from switch.wire.requests import AuthorizationRequest
@@ -53,19 +53,8 @@ class Issuer:
         its program and of the message's currency.
         """
         program_id = self._program_of(request.pan) if card is None else card.program_id
-        currency = request.transaction.currency
-        return Card(
-            account_id=-(1_000 * program_id + int(currency)),
-            # Another PAN is another card, also where we know none of them.
-            card_id=-(int.from_bytes(self.vault.pan_token(request.pan)[:8]) >> 1),
-            program_id=program_id,
-            status="active",
-            account_status="open",
-            currency=currency,
-            pin_method=None,
-            pin_reference=None,
-            plastics=(),
-        )
+        token = self.vault.pan_token(request.pan) if card is None else card.pan_token
+        return suspense_card(program_id, request.transaction.currency, token)
 
     def _program_of(self, pan: str) -> int:
         """The program with the PAN's BIN, the longest first; else the first program."""

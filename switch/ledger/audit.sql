@@ -112,6 +112,20 @@ SELECT account_id, purchase_id,
 HAVING coalesce(min(root_received_at) >= (
            SELECT before FROM taken_away WHERE table_name = 'authorizations'), true)
 
+-- name: undone
+-- What was unwound or reversed holds nothing, and so does a decline that no advice overruled.
+SELECT z.account_id, z.authorization_id,
+       h.authorization_id IS NULL AND (z.posted_minor = 0 OR z.reversed_at IS NOT NULL)
+  FROM authorizations AS z
+  LEFT JOIN holds AS h
+         ON h.account_id = z.account_id
+        AND h.purchase_id = coalesce(z.purchase_id, z.authorization_id)
+        AND h.authorization_id = z.authorization_id AND h.state = 'open'
+        AND h.account_id > $1 AND h.account_id <= $2
+ WHERE z.account_id > $1 AND z.account_id <= $2
+   AND (z.reversed_at IS NOT NULL
+        OR (z.advised_at IS NULL AND (z.unwound_at IS NOT NULL OR z.reason IS NOT NULL)))
+
 -- name: uses
 -- A purchase uses no more of the limits than stands for it, and no more of it is cash.
 SELECT account_id, coalesce(purchase_id, authorization_id),

@@ -12,6 +12,7 @@ import orjson
 
 from switch.ledger.calls import BookingCall
 from switch.ledger.operators import OperatorRefusal
+from switch.rules.card import suspense_card
 from switch.wire.requests import Money
 
 #: What a record may be, and of a reversal what it takes back.
@@ -165,8 +166,9 @@ def clearing_call(
 def suspended_call(record: ClearingRecord, program: ClearingProgram) -> ClearingCall:
     """A record to book on the suspense account of a program and of the record's own currency."""
     money = record.transaction
-    account_id = -(1_000 * program.program_id + int(money.currency))
-    return _call(record, program, _booking(record, account_id, 0, money.minor, may_suspend=False))
+    card = suspense_card(program.program_id, money.currency, record.pan_tokens[0])
+    booking = _booking(record, card.account_id, card.card_id, money.minor, may_suspend=False)
+    return _call(record, program, booking)
 
 
 def _call(record: ClearingRecord, program: ClearingProgram, booking: BookingCall) -> ClearingCall:

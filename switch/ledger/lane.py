@@ -120,6 +120,8 @@ class PostgresLane(Generic[Call, Answer]):
                 raise LedgerUnavailable(f"{type(error).__name__} {error.sqlstate}") from None
             # Its text may quote a row; its class and SQLSTATE say what is needed.
             raise CallRefused(f"{type(error).__name__} {error.sqlstate}") from None
+        except asyncpg.DataError:  # a value that cannot even be sent: nothing was
+            raise CallRefused("DataError") from None
         except (OSError, asyncpg.InterfaceError, asyncpg.InternalClientError):
             self._drop(connection)
             raise OutcomeUnknown from None

@@ -24,6 +24,7 @@ RULES = (
     "bookings",
     "decisions",
     "purchases",
+    "undone",
     "uses",
     "usage",
     "keys",

@@ -29,6 +29,7 @@ class Card:
     currency: str  #: of the account, ISO 4217 numeric
     pin_method: str | None  #: visa_pvv, ibm3624, or none
     pin_reference: str | None = field(repr=False)  #: index and PVV, or the offset
+    pan_token: bytes = field(repr=False)  #: that it was found by: keys and clues are made with it
     plastics: tuple[Plastic, ...]  #: the newest expiry first, without those that were stopped
 
     def plastic(self, expiry: str | None, sequence_number: str) -> Plastic | None:
@@ -42,3 +43,21 @@ class Card:
         those = [plastic for plastic in self.plastics if plastic.expiry == expiry]
         exact = (plastic for plastic in those if plastic.sequence_number == sequence_number)
         return next(exact, those[0] if those else None)
+
+
+def suspense_card(program_id: int, currency: str, pan_token: bytes) -> Card:
+    """What stands for a card whose account cannot take a booking: the suspense account of a
+    program and a currency. Another PAN is another card, also where we know none of them.
+    """
+    return Card(
+        account_id=-(1_000 * program_id + int(currency)),
+        card_id=-(int.from_bytes(pan_token[:8]) >> 1),
+        program_id=program_id,
+        status="active",
+        account_status="open",
+        currency=currency,
+        pin_method=None,
+        pin_reference=None,
+        pan_token=pan_token,
+        plastics=(),
+    )

@@ -58,6 +58,8 @@ _ADDITIONAL_AMOUNT_LENGTH = 20
 
 _TRACE = frozenset({7, 11})
 _TRANSACTION_FEE = 28
+#: The most that an amount of twelve digits can say, with the fee that comes on top.
+AMOUNT_MOST = 10**13
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,6 +261,8 @@ def _amounts(message: Message, spec: Spec) -> tuple[Money, Money | None]:
     billed = int(fields[6])
     if total != amount and amount:  # the fee is billed at the amount's own rate, half up
         billed = (2 * billed * total + amount) // (2 * amount)
+        if billed > AMOUNT_MOST:
+            raise MessageError("too_large", "amount_transaction_fee", readable=message)
     return Money(total, currency), Money(billed, fields[51])
 
 

@@ -96,9 +96,18 @@ def completed(book: Account, told: Told) -> Row | None:
         (told.original and by_trace(book, told, told.original))
         or _by_code(book, told)
         or _by_scheme(book, told, lambda row: row.told.mti != "0420")
-        or by_mark(book, told, (told.original, told.rrn, told.scheme_id, told.trace))
+        or by_mark(book, told, (told.original, told.scheme_id, told.trace))
+        or _by_reused_rrn(book, told)
     )
     return found.root if found and found.root.told.mti == "0200" else found
+
+
+def _by_reused_rrn(book: Account, told: Told) -> Row | None:
+    """By the mark under its RRN, where the codes do not speak against it."""
+    found = by_mark(book, told, (told.rrn,))
+    if found and found.code and told.code and found.code != told.code:
+        return None
+    return found
 
 
 def reversed_by(book: Account, told: Told) -> Row | None:

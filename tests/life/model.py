@@ -139,7 +139,7 @@ class Model:
             if not found.all_posted:
                 # The original, if it is still to come, answers as the last word was.
                 marks = book.marks.items()
-                book.marks = {clue: row if one is found else one for clue, one in marks}
+                book.marks = {clue: row if one.root is found else one for clue, one in marks}
         else:
             self._mark(row, finding.advice_clues(told))
         if at or row.root.is_reversed:
@@ -171,8 +171,8 @@ class Model:
 
     def _post(self, row: Row, found: Row | None) -> None:
         """Post a completion: on its own row, or what it tells of an 0200 on that one's."""
-        if found and found.root.told.mti == "0200":
-            found.post(row.amount)
+        if found and "0200" in (found.told.mti, found.root.told.mti):
+            found.root.post(row.amount)
         else:
             row.post(row.amount)
             taken = row.held if row.told.is_final else row.amount

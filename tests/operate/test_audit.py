@@ -43,7 +43,7 @@ async def test_right_books_are_found_right(books: Books, database: str, batch: i
     assert [] == [str(finding) for finding in findings if finding.wrong]
     assert {
         "posted": 3, "held": 3, "entries": 3 * 4, "bookings": 3 * 9, "decisions": 3 * 6,
-        "purchases": 3 * 7, "uses": 3 * 7, "usage": 3 * 6, "keys": 3 * 9, "expiry": 3 * 3,
+        "purchases": 3 * 7, "undone": 3 * 1, "uses": 3 * 7, "usage": 3 * 6, "keys": 3 * 9, "expiry": 3 * 3,
     } == {finding.rule: finding.checked for finding in findings}  # fmt: skip
 
 
@@ -108,6 +108,9 @@ BREAKS = [
      " AND o.authorization_id = {sale};"
      " DELETE FROM message_keys WHERE authorization_id = {declined}",
      {"keys": ["{account}/{declined}"]}),
+    ("a hold that was unwound", "UPDATE authorizations SET unwound_at = now()"
+     " WHERE authorization_id = {cash}",
+     {"undone": ["{account}/{cash}"]}),
     ("a hold beyond its time", "UPDATE holds SET expires_at = now() - interval '2 minutes'"
      " WHERE authorization_id = {cash}",
      {"expiry": ["{account}/{cash}"]}),

@@ -22,6 +22,20 @@ RETURNS text LANGUAGE sql STABLE AS $$
        AND p.kind IN ('purchase', 'cash', 'cashback')
 $$;
 
+-- speak_for_v1: an advice says what becomes of what is held for a purchase: an unwinding of ours
+-- that comes later leaves it.
+CREATE OR REPLACE FUNCTION speak_for_v1(p_root authorizations)
+RETURNS void LANGUAGE sql VOLATILE AS $$
+    UPDATE authorizations AS z SET advised_at = clock_timestamp()
+      FROM (SELECT p_root.authorization_id AS id, p_root.received_at AS at
+             UNION
+            SELECT h.authorization_id, h.received_at FROM holds AS h
+             WHERE h.account_id = p_root.account_id AND h.purchase_id = p_root.authorization_id
+               AND h.state = 'open') AS member
+     WHERE z.account_id = p_root.account_id AND z.authorization_id = member.id
+       AND z.received_at = member.at
+$$;
+
 -- advise_v1: book what was decided elsewhere: a stand-in's approval is held whatever we would
 -- have said, and never twice; its decline releases what we hold.
 CREATE OR REPLACE FUNCTION advise_v1(p booking_v1, OUT effect text, OUT moved_minor bigint)
@@ -31,6 +45,7 @@ DECLARE
     v_row         authorizations;
     v_amount      bigint;
     v_held        bigint := 0;
+    v_is_reversed boolean;
     v_expires_at  timestamptz := clock_timestamp() + make_interval(secs => p.hold_seconds);
 BEGIN
     moved_minor := 0;
@@ -63,6 +78,7 @@ BEGIN
         RETURN;
     END IF;
 
+    v_is_reversed := was_reversed_v1(p) OR v_root.reversed_at IS NOT NULL;
     v_row := journal_v1(
         p, v_root, coalesce(v_amount, 0),
         CASE WHEN v_root.authorization_id IS NULL
@@ -74,24 +90,21 @@ BEGIN
         PERFORM leave_marks_v1(p, v_row, CASE WHEN p.is_approved THEN 'approved' ELSE 'declined' END);
     ELSE
         v_held := held_v1(p.account_id, v_root.authorization_id);
-        UPDATE authorizations AS z SET advised_at = clock_timestamp()
-          FROM (SELECT v_root.authorization_id AS id, v_root.received_at AS at
-                 UNION
-                SELECT h.authorization_id, h.received_at FROM holds AS h
-                 WHERE h.account_id = p.account_id AND h.purchase_id = v_root.authorization_id
-                   AND h.state = 'open') AS member
-         WHERE z.account_id = p.account_id AND z.authorization_id = member.id
-           AND z.received_at = member.at;
         -- Its original, if that is still to come, answers as the last word was.
-        UPDATE early_marks
+        UPDATE early_marks AS e
            SET verdict = CASE WHEN p.is_approved THEN 'approved' ELSE 'declined' END,
-               authorization_id = v_row.authorization_id, received_at = v_row.received_at
-         WHERE account_id = p.account_id AND authorization_id = v_root.authorization_id
-           AND verdict <> 'reversed' AND v_root.standing_minor <= v_held;
+               authorization_id = v_row.authorization_id, received_at = v_row.received_at,
+               left_by = substr(p.mti, 2, 2)
+          FROM authorizations AS z
+         WHERE v_root.standing_minor <= v_held
+           AND e.account_id = p.account_id AND e.verdict <> 'reversed'
+           AND z.account_id = e.account_id AND z.authorization_id = e.authorization_id
+           AND z.received_at = e.received_at
+           AND coalesce(z.purchase_id, z.authorization_id) = v_root.authorization_id;
     END IF;
 
     -- After this point everything is recorded; what follows only moves money.
-    IF was_reversed_v1(p) OR v_root.reversed_at IS NOT NULL THEN
+    IF v_is_reversed THEN
         UPDATE authorizations SET reversed_at = clock_timestamp()
          WHERE account_id = p.account_id AND authorization_id = v_row.authorization_id
            AND received_at = v_row.received_at;
@@ -99,12 +112,14 @@ BEGIN
     ELSIF v_root.standing_minor > v_held THEN
         effect := 'recorded';  -- it is completed already
     ELSIF p.is_approved AND v_amount > 0 AND p.kind IN ('purchase', 'cash', 'cashback') THEN
+        PERFORM speak_for_v1(v_root);
         PERFORM release_v1(v_root, NULL, v_held, 'released');
         PERFORM open_hold_v1(v_root, v_amount, v_expires_at);
         PERFORM settle_use_v1(p.account_id, v_root.authorization_id, v_root.received_at);
         effect := 'held';
         moved_minor := v_amount - v_held;
     ELSIF NOT p.is_approved AND v_held > 0 THEN
+        PERFORM speak_for_v1(v_root);
         PERFORM release_v1(v_root, NULL, v_held, 'released');
         PERFORM settle_use_v1(p.account_id, v_root.authorization_id, v_root.received_at);
         effect := 'released';

@@ -120,7 +120,9 @@ BEGIN
                      WHERE x.account_id = r.account_id
                        AND x.clue = ANY (ARRAY[r.message_key, substr(r.message_key, 1, 8),
                                                r.scheme_clue, r.rrn_clue])
-                       AND (x.acquirer IS NULL OR x.acquirer = ltrim(r.acquirer, '0'))
+                       AND x.acquirer IN ('', ltrim(r.acquirer, '0'))
+                       -- A stand-in advice speaks of no 0200.
+                       AND (x.left_by <> '12' OR substr(r.mti, 2, 2) <> '20')
                      ORDER BY x.verdict = 'reversed' DESC, x.clue IS NOT DISTINCT FROM r.rrn_clue,
                               x.noted_at DESC
                      LIMIT 1) AS e ON true
@@ -173,7 +175,7 @@ BEGIN
               -- LIMIT: the function is not even called where there is nothing to ask.
               LEFT JOIN LATERAL (
                     SELECT * FROM early_v1(
-                            l.account_id, l.early_id, l.early_received_at, l.mti, l.kind,
+                            l.account_id, l.early_id, l.early_received_at, l.kind,
                             l.is_early_by_rrn, l.transaction_minor, l.transaction_currency)
                      WHERE l.early_id IS NOT NULL AND l.early_verdict <> 'reversed'
                      LIMIT 1) AS early ON true

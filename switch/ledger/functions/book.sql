@@ -18,7 +18,7 @@ BEGIN
       FROM unnest(p_bookings) AS b
      WHERE b.account_id < 0
        AND NOT EXISTS (SELECT FROM accounts AS a WHERE a.account_id = b.account_id)
-    ON CONFLICT DO NOTHING;
+    ON CONFLICT (account_id) DO NOTHING;
 
     -- A statement of its own: what is read below must be read by a later snapshot. An account
     -- that another process holds is skipped: its bookings come again, and stall nobody here.

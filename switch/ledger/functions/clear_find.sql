@@ -38,7 +38,7 @@ $$;
 CREATE OR REPLACE FUNCTION presentable_v1(p_row authorizations, p booking_v1)
 RETURNS boolean LANGUAGE sql STABLE AS $$
     SELECT p_row.card_id = p.card_id
-           AND p_row.received_at > clock_timestamp() - interval '60 days'
+           AND p_row.received_at > clock_timestamp() - memory_v1()
            AND substr(p_row.mti, 2, 2) IN ('10', '12', '20', '22')
            AND is_credit_v1(p_row.kind) = is_credit_v1(p.kind)
 $$;
@@ -46,11 +46,12 @@ $$;
 -- presented_v1: the row that a presentment speaks of: by the scheme's transaction id; else by the
 -- RRN with the authorization code, or with the acquirer and an amount that fits; else by the code
 -- and an amount that fits. Of several an approved one before others, then the newest. On a
--- suspense account, where all cards are one, a code alone tells nothing.
+-- suspense account, which many cards share, a code alone is not looked for.
 CREATE OR REPLACE FUNCTION presented_v1(p booking_v1, p_tolerance_percent int)
 RETURNS authorizations LANGUAGE plpgsql STABLE AS $$
 DECLARE
-    v_row authorizations;
+    v_row    authorizations;
+    v_since  timestamptz := clock_timestamp() - memory_v1();
 BEGIN
     IF p.scheme_transaction_id IS NOT NULL THEN
         SELECT z.* INTO v_row FROM authorizations AS z
@@ -73,7 +74,7 @@ BEGIN
     IF v_row.authorization_id IS NULL AND p.original_code IS NOT NULL AND p.account_id > 0 THEN
         SELECT z.* INTO v_row FROM authorizations AS z
          WHERE z.account_id = p.account_id AND z.authorization_code = p.original_code
-           AND z.received_at > clock_timestamp() - interval '60 days'
+           AND z.received_at > v_since
            AND presentable_v1(z, p) AND fits_v1(z, p, p_tolerance_percent)
          ORDER BY z.reason IS NULL AND z.unwound_at IS NULL DESC,
                   z.received_at DESC, z.authorization_id DESC
@@ -89,4 +90,11 @@ RETURNS boolean LANGUAGE sql STABLE AS $$
     SELECT EXISTS (SELECT FROM presentments
                     WHERE account_id = p_root.account_id
                       AND purchase_id = p_root.authorization_id)
+$$;
+
+-- confirmed_v1: how much of what was posted online for a purchase its presentments confirmed.
+CREATE OR REPLACE FUNCTION confirmed_v1(p_root authorizations)
+RETURNS bigint LANGUAGE sql STABLE AS $$
+    SELECT coalesce(sum(confirmed_minor), 0)::bigint FROM presentments
+     WHERE account_id = p_root.account_id AND purchase_id = p_root.authorization_id
 $$;

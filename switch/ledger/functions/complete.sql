@@ -1,9 +1,3 @@
--- is_credit_v1: whether what a message moves goes toward the account.
-CREATE OR REPLACE FUNCTION is_credit_v1(p_kind text)
-RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
-    SELECT p_kind IN ('refund', 'credit')
-$$;
-
 -- completed_v1: the row that a completion speaks of; none where it is a force post.
 CREATE OR REPLACE FUNCTION completed_v1(p booking_v1)
 RETURNS authorizations LANGUAGE plpgsql STABLE AS $$
@@ -22,7 +16,13 @@ BEGIN
     END IF;
     IF v_row.authorization_id IS NULL THEN
         v_row := by_mark_v1(
-            p.account_id, p.original_traces || p.own_traces || p.rrn_clue || p.scheme_clue);
+            p.account_id, p.original_traces || p.own_traces || p.scheme_clue);
+    END IF;
+    IF v_row.authorization_id IS NULL THEN
+        v_row := by_mark_v1(p.account_id, ARRAY[p.rrn_clue]);
+        IF v_row.authorization_code <> p.original_code THEN
+            RETURN NULL;  -- an RRN that was used again
+        END IF;
     END IF;
     IF is_credit_v1(v_row.kind) <> is_credit_v1(p.kind) THEN
         RETURN NULL;
@@ -82,8 +82,8 @@ BEGIN
         moved_minor := v_amount;
         RETURN;
     END IF;
-    IF substr(v_root.mti, 2, 2) = '20' THEN
-        -- The purchase was posted when we decided it: this tells what it came to.
+    IF '20' IN (substr(v_root.mti, 2, 2), substr(v_original.mti, 2, 2)) THEN
+        -- Our own 0200 and its advices are one, whichever came first: this tells what it came to.
         moved_minor := v_amount - v_root.posted_minor;
         PERFORM post_v1(v_root, v_row.authorization_id, v_sign * moved_minor);
         UPDATE authorizations SET advised_at = clock_timestamp()

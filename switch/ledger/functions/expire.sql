@@ -9,10 +9,11 @@ DECLARE
     v_released   int := 0;
     v_hold       holds;
     v_root       authorizations;
+    v_now        timestamptz := clock_timestamp();  -- a value goes by the index
 BEGIN
     SELECT array_agg(DISTINCT due.account_id ORDER BY due.account_id) INTO v_due
       FROM (SELECT account_id FROM holds
-             WHERE state = 'open' AND expires_at <= clock_timestamp()
+             WHERE state = 'open' AND expires_at <= v_now
              ORDER BY expires_at LIMIT p_most) AS due;
 
     FOREACH v_account_id IN ARRAY coalesce(v_due, '{}') LOOP
@@ -21,7 +22,7 @@ BEGIN
         FOR v_hold IN
             SELECT * FROM holds
              WHERE account_id = v_account_id AND state = 'open'
-               AND expires_at <= clock_timestamp()
+               AND expires_at <= v_now
              ORDER BY received_at, authorization_id
         LOOP
             SELECT y.* INTO v_root FROM holds AS h

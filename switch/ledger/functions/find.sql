@@ -71,15 +71,16 @@ CREATE OR REPLACE FUNCTION by_rrn_v1(
     p booking_v1, p_classes text[], p_with_code boolean, p_with_amount boolean)
 RETURNS authorizations LANGUAGE plpgsql STABLE AS $$
 DECLARE
-    v_row authorizations;
+    v_row    authorizations;
+    v_since  timestamptz := clock_timestamp() - memory_v1();  -- a value prunes partitions
 BEGIN
     SELECT z.* INTO v_row
       FROM authorizations AS z
      WHERE z.account_id = p.account_id AND z.rrn = p.rrn AND z.card_id = p.card_id
-       AND z.received_at > clock_timestamp() - memory_v1()
+       AND z.received_at > v_since
        AND substr(z.mti, 2, 2) = ANY (p_classes)
        AND (NOT p_with_code OR z.authorization_code = p.original_code)
-       AND (p_with_code OR z.acquirer = p.acquirer)
+       AND (p_with_code OR ltrim(z.acquirer, '0') = ltrim(p.acquirer, '0'))
        AND (NOT p_with_amount OR (z.terminal = p.terminal
                                   AND z.transaction_minor = p.transaction_minor
                                   AND z.transaction_currency = p.transaction_currency))
@@ -93,13 +94,14 @@ $$;
 CREATE OR REPLACE FUNCTION by_scheme_id_v1(p booking_v1, p_classes text[])
 RETURNS authorizations LANGUAGE plpgsql STABLE AS $$
 DECLARE
-    v_row authorizations;
+    v_row    authorizations;
+    v_since  timestamptz := clock_timestamp() - memory_v1();  -- a value prunes partitions
 BEGIN
     SELECT z.* INTO v_row
       FROM authorizations AS z
      WHERE z.account_id = p.account_id AND z.card_id = p.card_id
        AND z.scheme_transaction_id = p.scheme_transaction_id
-       AND z.received_at > clock_timestamp() - memory_v1()
+       AND z.received_at > v_since
        AND substr(z.mti, 2, 2) = ANY (p_classes)
      ORDER BY z.received_at DESC, z.authorization_id DESC
      LIMIT 1;
@@ -115,17 +117,17 @@ RETURNS bigint LANGUAGE sql IMMUTABLE AS $$
     SELECT CASE
         WHEN p_original.transaction_currency = p_transaction_currency
              AND p_original.transaction_minor > 0 AND p_original.amount_minor > 0
-        THEN div(2::numeric * p_original.amount_minor * p_transaction_minor
-                 + p_original.transaction_minor,
-                 2::numeric * p_original.transaction_minor)::bigint
+        THEN (SELECT CASE WHEN billed.minor < 1e15 THEN billed.minor::bigint END  -- else: no rate
+                FROM (SELECT div(2::numeric * p_original.amount_minor * p_transaction_minor
+                                 + p_original.transaction_minor,
+                                 2::numeric * p_original.transaction_minor)) AS billed(minor))
     END
 $$;
 
 -- early_v1: what an original is to answer that comes after its advice or completion, and whose
--- purchase it is. Nothing where the mark cannot be its: a credit is no debit, a stand-in advice speaks of no
--- 0200, and an RRN alone, which an acquirer may use again, must come with the same amount.
+-- purchase it is. Nothing where the mark cannot be its: a credit is no debit, and an RRN alone, which an acquirer may use again, must come with the same amount.
 CREATE OR REPLACE FUNCTION early_v1(
-    p_account_id bigint, p_authorization_id bigint, p_received_at timestamptz, p_mti text,
+    p_account_id bigint, p_authorization_id bigint, p_received_at timestamptz,
     p_kind text, p_by_rrn boolean, p_transaction_minor bigint, p_transaction_currency text)
 RETURNS TABLE (
     authorization_code text, response_code text, reversed_at timestamptz,
@@ -139,7 +141,6 @@ BEGIN
      WHERE z.account_id = p_account_id AND z.authorization_id = p_authorization_id
        AND z.received_at = p_received_at;
     IF is_credit_v1(v_row.kind) <> is_credit_v1(p_kind)
-       OR (substr(v_row.mti, 2, 2) = '12' AND substr(p_mti, 2, 2) = '20')
        OR (p_by_rrn AND (v_row.transaction_minor, v_row.transaction_currency)
                         IS DISTINCT FROM (p_transaction_minor, p_transaction_currency)) THEN
         RETURN;

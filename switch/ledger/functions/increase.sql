@@ -4,7 +4,8 @@ CREATE OR REPLACE FUNCTION increased_v1(
     p_account_id bigint, p_card_id bigint, p_trace bytea, p_scheme_transaction_id text)
 RETURNS bigint LANGUAGE plpgsql STABLE AS $$
 DECLARE
-    v_row authorizations;
+    v_row    authorizations;
+    v_since  timestamptz := clock_timestamp() - memory_v1();
 BEGIN
     IF p_trace IS NOT NULL THEN
         v_row := by_trace_v1(p_account_id, p_trace, NULL);
@@ -13,7 +14,7 @@ BEGIN
         SELECT * INTO v_row FROM authorizations AS z
          WHERE z.account_id = p_account_id AND z.card_id = p_card_id
            AND z.scheme_transaction_id = p_scheme_transaction_id
-           AND z.received_at > clock_timestamp() - memory_v1()
+           AND z.received_at > v_since
            AND substr(z.mti, 2, 2) IN ('10', '12')
          ORDER BY z.received_at DESC, z.authorization_id DESC
          LIMIT 1;

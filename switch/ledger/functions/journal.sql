@@ -35,15 +35,16 @@ $$;
 CREATE OR REPLACE FUNCTION leave_marks_v1(p booking_v1, p_row authorizations, p_verdict text)
 RETURNS void LANGUAGE sql VOLATILE AS $$
     INSERT INTO early_marks (
-        account_id, clue, verdict, acquirer, authorization_id, received_at)
-    SELECT DISTINCT p.account_id, clue, p_verdict,
-           CASE WHEN clue = ANY (p.original_traces) THEN p.original_acquirer END,
+        account_id, clue, verdict, left_by, acquirer, authorization_id, received_at)
+    SELECT DISTINCT p.account_id, clue, p_verdict, substr(p.mti, 2, 2),
+           CASE WHEN clue = ANY (p.original_traces) THEN coalesce(p.original_acquirer, '')
+                ELSE '' END,
            p_row.authorization_id, p_row.received_at
       FROM unnest(p.leave_clues) AS clue
-    ON CONFLICT (account_id, clue) DO UPDATE
-       SET verdict = excluded.verdict, acquirer = excluded.acquirer, authorization_id = excluded.authorization_id,
+    ON CONFLICT (account_id, clue, is_reversal, acquirer) DO UPDATE
+       SET verdict = excluded.verdict, left_by = excluded.left_by,
+           authorization_id = excluded.authorization_id,
            received_at = excluded.received_at, noted_at = excluded.noted_at
-     WHERE early_marks.verdict <> 'reversed'
 $$;
 
 -- was_reversed_v1: whether a reversal of this very message was here before it.
@@ -52,7 +53,7 @@ RETURNS boolean LANGUAGE sql STABLE AS $$
     SELECT EXISTS (SELECT FROM early_marks
                     WHERE account_id = p.account_id AND clue = ANY (p.own_traces)
                       AND verdict = 'reversed'
-                      AND (acquirer IS NULL OR acquirer = ltrim(p.acquirer, '0')))
+                      AND acquirer IN ('', ltrim(p.acquirer, '0')))
 $$;
 
 -- is_shut_v1: whether nothing new may be booked on the account.
@@ -66,4 +67,15 @@ $$;
 CREATE OR REPLACE FUNCTION is_foreign_v1(p booking_v1)
 RETURNS boolean LANGUAGE sql STABLE AS $$
     SELECT currency <> p.transaction_currency FROM accounts WHERE account_id = p.account_id
+$$;
+
+-- is_suspended_v1: whether the original of a message went to suspense: of it only the key is here.
+CREATE OR REPLACE FUNCTION is_suspended_v1(p booking_v1)
+RETURNS boolean LANGUAGE sql STABLE AS $$
+    SELECT EXISTS (
+        SELECT FROM unnest(p.original_traces) AS trace
+          JOIN message_keys AS k
+            ON k.account_id = p.account_id
+           AND k.message_key BETWEEN trace || '\x0000000000000000' AND trace || '\xffffffffffffffff'
+         WHERE k.authorization_id = 0)
 $$;

@@ -1,6 +1,12 @@
 -- What moves money, a step each. Every caller holds the account's lock, and every step keeps
 -- posted_minor, held_minor and the purchase's standing_minor in agreement with what it moved.
 
+-- is_credit_v1: whether what a message moves goes toward the account.
+CREATE OR REPLACE FUNCTION is_credit_v1(p_kind text)
+RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
+    SELECT p_kind IN ('refund', 'credit')
+$$;
+
 -- post_v1: move money between the account and the scheme's settlement account. Above zero
 -- credits the account. The booking is the journal row whose posted_minor this changes; the cause
 -- is the message that asked for it.
@@ -8,7 +14,7 @@ CREATE OR REPLACE FUNCTION post_v1(
     p_booking authorizations, p_cause_id bigint, p_amount_minor bigint)
 RETURNS void LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
-    v_is_credit boolean := p_booking.kind IN ('refund', 'credit');
+    v_is_credit boolean := is_credit_v1(p_booking.kind);
 BEGIN
     IF p_amount_minor = 0 THEN
         RETURN;

@@ -34,7 +34,7 @@ BEGIN
     SELECT made.name
       FROM generate_series(
                date_trunc('month', now() AT TIME ZONE 'UTC'),
-               date_trunc('month', now() AT TIME ZONE 'UTC') + make_interval(months => p_months_ahead),
+               date_trunc('month', now() AT TIME ZONE 'UTC') + make_interval(months => least(p_months_ahead, 24)),
                interval '1 month') AS month
      CROSS JOIN unnest(ARRAY['authorizations', 'postings']) AS parent
      CROSS JOIN LATERAL make_partition_v1(parent, month::date) AS made(name)

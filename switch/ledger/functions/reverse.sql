@@ -37,7 +37,7 @@ DECLARE
 BEGIN
     moved_minor := 0;
     IF v_original.authorization_id IS NULL AND p.may_suspend
-       AND (is_foreign_v1(p) OR is_shut_v1(p)) THEN
+       AND (is_foreign_v1(p) OR is_shut_v1(p) OR is_suspended_v1(p)) THEN
         -- It may be in suspense; or it may yet come, and with a billing amount.
         PERFORM leave_marks_v1(p, NULL, 'reversed');
         effect := 'unbookable';
@@ -70,10 +70,12 @@ BEGIN
 
     -- After this point everything is recorded; what follows only moves money.
     IF substr(v_original.mti, 2, 1) = '2' THEN
-        moved_minor := greatest(0, v_original.posted_minor - v_keep);
+        -- What clearing has confirmed was collected: only clearing takes it back.
+        moved_minor := greatest(
+            0, v_original.posted_minor - greatest(v_keep, confirmed_v1(v_root)));
         PERFORM post_v1(v_original, v_row.authorization_id,
                         CASE WHEN is_credit_v1(v_original.kind) THEN -1 ELSE 1 END * moved_minor);
-        v_is_over := v_keep = 0;
+        v_is_over := moved_minor = v_original.posted_minor AND v_keep = 0;
     ELSE
         IF v_original.is_increment THEN
             v_own := v_original.authorization_id;

@@ -1,4 +1,5 @@
--- The life of a purchase after its authorization: docs/life.md.
+-- The life of a purchase after its authorization: docs/life.md. It changes what the version before
+-- works with, and writes tables anew: stop the switches, migrate, start.
 
 DROP FUNCTION IF EXISTS authorize_v1, unwind_v1, release_hold_v1, give_back_usage_v1,
     expire_holds_v1, find_cards_v1;
@@ -32,7 +33,8 @@ ALTER TABLE authorizations
     ADD COLUMN is_increment               boolean NOT NULL DEFAULT false,  -- adds to an earlier purchase
     ADD COLUMN reversed_at                timestamptz,  -- wholly
     ADD COLUMN advised_at                 timestamptz;  -- an advice spoke for it: unwinding leaves it
--- The account stands second, so that no plan takes them for the way to a row by its key.
+ALTER TABLE authorizations ALTER COLUMN scheme DROP DEFAULT;
+-- The account stands second: a row's own key is the better way to it.
 CREATE INDEX authorizations_rrn ON authorizations (rrn, account_id);
 CREATE INDEX authorizations_scheme_transaction_id
     ON authorizations (scheme_transaction_id, account_id) WHERE scheme_transaction_id IS NOT NULL;
@@ -71,11 +73,13 @@ CREATE TABLE early_marks (
     account_id        bigint      NOT NULL,
     clue              bytea       NOT NULL,
     verdict           text        NOT NULL CHECK (verdict IN ('reversed', 'approved', 'declined')),
-    acquirer          text,       -- of the original, without leading zeros; null: any
+    acquirer          text        NOT NULL DEFAULT '',  -- of the original, without leading zeros; '': any
+    left_by           text        NOT NULL DEFAULT '',  -- class and function of what left it: 12, 22
     authorization_id  bigint,     -- the row that came first; null: an unwinding
     received_at       timestamptz,
     noted_at          timestamptz NOT NULL DEFAULT clock_timestamp(),
-    PRIMARY KEY (account_id, clue)
+    is_reversal       boolean     NOT NULL GENERATED ALWAYS AS (verdict = 'reversed') STORED,
+    PRIMARY KEY (account_id, clue, is_reversal, acquirer)
 );
 INSERT INTO early_marks (account_id, clue, verdict, noted_at)
 SELECT account_id, message_key, 'reversed', noted_at FROM reversals_early;
