@@ -82,6 +82,8 @@ def advised(book: Account, told: Told) -> Row | None:
         or by_trace(book, told, as_of(told, "0100"))
         or by_mark(book, told, (*advice_clues(told), told.trace))
     )
+    if found and (found.told.kind in CREDITS) != (told.kind in CREDITS):
+        return None
     return found.root if found else None
 
 
@@ -99,6 +101,8 @@ def completed(book: Account, told: Told) -> Row | None:
         or by_mark(book, told, (told.original, told.scheme_id, told.trace))
         or _by_reused_rrn(book, told)
     )
+    if found and (found.told.kind in CREDITS) != (told.kind in CREDITS):
+        return None
     return found.root if found and found.root.told.mti == "0200" else found
 
 
