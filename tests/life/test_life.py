@@ -20,6 +20,29 @@ ANOTHER: Any = {"number": 1, "has_rrn": False}
 
 #: What once went wrong, or nearly did.
 SEQUENCES: dict[str, Sequence[Step]] = {
+    "one purchase is not held twice, though only its RRN tells": [
+        Send(mti="0120", number=1, has_code=True, response="00"),
+        Send(),
+    ],
+    "a posting is reversed once, by whatever messages": [
+        Send(mti="0200"),
+        Send(mti="0420", number=1, names=("0200", 0)),
+        Send(mti="0420", number=2, names=("0200", 0)),
+        Send(mti="0220", number=3, names=("0100", 9)),
+        Send(mti="0420", number=4, names=("0220", 3), keep=40),
+        Send(mti="0420", number=5, names=("0220", 3), keep=60),
+        Send(mti="0420", number=6, names=("0220", 3)),
+        Send(mti="0420", number=7, names=("0220", 3)),
+    ],
+    "a hold is reversed in parts, and never more than remains": [
+        Send(),
+        Send(mti="0400", number=1, names=("0100", 0), keep=60),
+        Send(mti="0400", number=2, names=("0100", 0), keep=80),
+        Send(mti="0220", number=3, names=("0100", 0), amount=50, is_final=False),
+        Send(mti="0400", number=4, names=("0100", 0), keep=55),
+        Send(mti="0400", number=5, names=("0100", 0)),
+        Send(mti="0420", number=6, names=("0220", 3)),
+    ],
     "a mark under a scheme id is met": [
         Send(**ANOTHER, **STAND_IN, has_scheme_id=True),
         Send(has_rrn=False, has_scheme_id=True),
@@ -165,7 +188,7 @@ async def test_sequence(house: House, steps: Sequence[Step]) -> None:
 @settings(
     deadline=None,
     derandomize=True,
-    max_examples=120,
+    max_examples=240,
     phases=[Phase.generate],  # what fails is shortened below
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
