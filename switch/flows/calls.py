@@ -114,9 +114,10 @@ def booking_call(later: LaterRequest, task: str, case: Case, issuer: Issuer) -> 
         is_approved=later.is_approved,
         is_final=later.is_final,
         may_suspend=True,
-        **_clues(task, request, token, originals, rrn_clue, scheme_clue),
+        **_clues(task, later, token, originals, rrn_clue, scheme_clue),
         original_acquirer=later.original.acquirer if later.original else None,
         original_code=later.authorization_code,
+        rrn_clue=rrn_clue,
         scheme_clue=scheme_clue,
         kind=request.kind,
         channel=request.channel,
@@ -167,13 +168,14 @@ def _books(request: AuthorizationRequest) -> str:
 
 def _clues(
     task: str,
-    request: AuthorizationRequest,
+    later: LaterRequest,
     token: bytes,
     originals: list[bytes],
     rrn_clue: bytes | None,
     scheme_clue: bytes | None,
 ) -> dict[str, Any]:
     """Where a message looks for its original, and what it leaves where that is not there yet."""
+    request = later.about
 
     def own(kind: str) -> bytes:
         version = request.mti[0]
@@ -185,23 +187,22 @@ def _clues(
         asked = own("100")
         return {
             "original_traces": [asked],
-            "rrn_clue": rrn_clue,
+            "original_classes": ["10"],
             "own_traces": [this, asked],
             "leave_clues": [asked, *others],
         }
-    if task == "complete":
-        return {
-            "original_traces": originals,
-            "rrn_clue": rrn_clue,
-            "own_traces": [this],
-            "leave_clues": [*originals, *others],
-        }
-    traces = originals or [own(kind) for kind in ("100", "200", "120", "220")]
+    if later.original is not None:
+        traces, classes = originals, [later.original.mti[1:3]]
+    elif task == "complete":
+        traces, classes = [], []
+    else:
+        classes = ["10", "20", "12", "22"]
+        traces = [own(kind + "0") for kind in classes]
     return {
         "original_traces": traces,
-        "rrn_clue": None if originals else rrn_clue,
-        "own_traces": [],
-        "leave_clues": traces,
+        "original_classes": classes,
+        "own_traces": [this] if task == "complete" else [],
+        "leave_clues": [*traces, *others] if task == "complete" else traces,
     }
 
 

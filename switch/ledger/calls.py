@@ -72,6 +72,7 @@ class BookingCall(NamedTuple):
     is_final: bool
     may_suspend: bool
     original_traces: list[bytes]
+    original_classes: list[str]
     original_acquirer: str | None
     original_code: str | None
     rrn_clue: bytes | None

@@ -36,6 +36,7 @@ _KEY_SIZE = 16
 #: What only a message that comes online has.
 _UNUSED: Mapping[str, Any] = {
     "original_traces": [],
+    "original_classes": [],
     "own_traces": [],
     "leave_clues": [],
     "rrn_clue": None,

@@ -60,6 +60,13 @@ class LaterRequest:
     def parse(cls, about: AuthorizationRequest) -> Self:
         """Read what the message tells beside its purchase; raise `MessageError` naming a field."""
         fields = about.message.fields
+        for money, name in (
+            (about.transaction, "transaction"),
+            (about.billing, "cardholder_billing"),
+        ):
+            # It is booked whatever its currency is; but in one it must be.
+            if money is not None and not (money.currency.isascii() and money.currency.isdigit()):
+                raise MessageError("format", f"currency_code_{name}", readable=about.message)
         response_code = fields.get(_RESPONSE_CODE)
         return cls(
             about=about,

@@ -63,10 +63,13 @@ async def test_of_a_posting(day: Day, clue: str) -> None:
     ids=["acquirer", "class", "STAN", "DE7"],
 )
 async def test_of_another(day: Day, named: Any) -> None:
-    """What differs in one part of DE90 is another message."""
+    """What differs in one part of DE90 is another message; but what a reversal says itself counts."""
     asked = await day.approved(1_000)
-    assert "remembered" == (await day.send(reversal(asked, _90=named(asked)))).effect
+    elsewhere = reversal(asked, _90=named(asked), _41="TERM0002")
+    assert "remembered" == (await day.send(elsewhere)).effect
     assert (0, 1_000) == await day.money()
+    assert "reversed" == (await day.send(reversal(asked, _90=named(asked)))).effect
+    assert (0, 0) == await day.money()
 
 
 @pytest.mark.parametrize("institution", ["0", "476173", "00476173", "0000476173"])

@@ -67,14 +67,18 @@ async def test_of_an_advice_of_a_decline(day: Day, names_the_advice: bool) -> No
     assert (0, 0) == await day.money()
 
 
-@pytest.mark.parametrize("mti", ["0100", "0200"])
-async def test_of_a_completion_by_what_never_came(day: Day, mti: str) -> None:
-    """DE90 names a request that we never saw; its completion left that one's trace."""
+@pytest.mark.parametrize(("mti", "stays", "code"), [("0100", -700, "00"), ("0200", 0, "05")])
+async def test_of_a_completion_by_what_never_came(
+    day: Day, mti: str, stays: int, code: str
+) -> None:
+    """DE90 names a request that we never saw; its completion left that one's trace. An 0100 is a
+    completed hold: nothing moves. An 0200 and its advice are one.
+    """
     asked = day.asks(1_000, mti=mti)
     await day.codes(completion(asked, 700), reversal(asked))
-    assert (0, 0) == await day.money()
-    assert ["05"] == await day.codes(asked)
-    assert (0, 0) == await day.money()
+    assert (stays, 0) == await day.money()
+    assert [code] == await day.codes(asked)
+    assert (stays, 0) == await day.money()
 
 
 async def test_of_a_posting_that_came_late(day: Day) -> None:

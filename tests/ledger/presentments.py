@@ -130,6 +130,7 @@ async def book(books: Books, call: AuthorizationCall, task: str, minor: int, **c
             "mti": {"complete": "0220", "reverse": "0420"}[task],
             "task": task, "is_approved": True, "is_final": True, "may_suspend": True,
             "original_traces": [call.message_key[:8]] if task == "reverse" else [],
+            "original_classes": [call.mti[1:3]] if task == "reverse" else [],
             "original_acquirer": None, "original_code": call.authorization_code,
             "rrn_clue": b"the RRN's", "scheme_clue": None, "own_traces": [], "leave_clues": [],
             "amount_minor": minor,

@@ -115,12 +115,10 @@ def _by_reused_rrn(book: Account, told: Told) -> Row | None:
 
 
 def reversed_by(book: Account, told: Told) -> Row | None:
-    """What a reversal is about."""
+    """What a reversal is about: by a trace, else by what it says itself."""
     for trace in original_traces(told):
         if row := by_trace(book, told, trace) or by_mark(book, told, (trace,)):
             return row
-    if told.original:
-        return None
     return newest(
         book,
         told,
@@ -130,6 +128,16 @@ def reversed_by(book: Account, told: Told) -> Row | None:
             and row.told.transaction == told.transaction
         ),
     )
+
+
+def is_of_hold(book: Account, told: Told, found: Row) -> bool:
+    """Whether a reversal names an authorization, be that known only by its completion."""
+    for trace in original_traces(told):
+        if by_trace(book, told, trace):
+            break
+        if by_mark(book, told, (trace,)):
+            return trace.mti in ("0100", "0120")
+    return found.told.mti in ("0100", "0120")
 
 
 def original_traces(told: Told) -> list[Trace]:

@@ -189,6 +189,7 @@ class Model:
             _remember(books, told)
             return
         row.join(found)
+        is_of_hold = finding.is_of_hold(book, told, found)
         if found.told.mti == "0200" and found.answers_as:
             found = found.answers_as
         if found.told.mti == "0220" and found.root.told.mti == "0200":
@@ -201,15 +202,15 @@ class Model:
             return
         keep = kept(told, found)
         if not _is_decline(found):
-            self._give_back(found, keep)
+            self._give_back(found, keep, is_of_hold)
         if keep == 0 and not found.all_posted:
             found.is_reversed = True
             found.root.is_reversed |= not found.standing
 
-    def _give_back(self, found: Row, keep: int) -> None:
+    def _give_back(self, found: Row, keep: int, is_of_hold: bool) -> None:
         """Let no more than what is to remain stand of a message."""
         own = [hold for hold in found.open_holds if hold.row is found]
-        if found.posted:
+        if found.posted and not is_of_hold:
             found.post(min(found.posted, keep))
         elif found is not found.root and found.told.mti == "0100" and not found.answers_as:
             found.lower(own, max(0, sum(hold.amount for hold in own) - keep), "reversed")

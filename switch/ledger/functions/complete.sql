@@ -90,6 +90,7 @@ BEGIN
          WHERE account_id = p.account_id AND authorization_id = v_root.authorization_id
            AND received_at = v_root.received_at;
     ELSE
+        PERFORM speak_for_v1(v_root);
         PERFORM release_v1(
             v_root, NULL,
             CASE WHEN p.is_final THEN held_v1(p.account_id, v_root.authorization_id)

@@ -65,8 +65,8 @@ BEGIN
 END
 $$;
 
--- by_rrn_v1: by RRN. A code narrows it to what was approved under that code; an amount and a
--- terminal to that of a reversal that says nothing else.
+-- by_rrn_v1: by RRN: with the code under which it was approved, or of the same acquirer and
+-- terminal; where the message says so, with the same amount.
 CREATE OR REPLACE FUNCTION by_rrn_v1(
     p booking_v1, p_classes text[], p_with_code boolean, p_with_amount boolean)
 RETURNS authorizations LANGUAGE plpgsql STABLE AS $$
@@ -80,9 +80,9 @@ BEGIN
        AND z.received_at > v_since
        AND substr(z.mti, 2, 2) = ANY (p_classes)
        AND (NOT p_with_code OR z.authorization_code = p.original_code)
-       AND (p_with_code OR ltrim(z.acquirer, '0') = ltrim(p.acquirer, '0'))
-       AND (NOT p_with_amount OR (z.terminal = p.terminal
-                                  AND z.transaction_minor = p.transaction_minor
+       AND (p_with_code OR (ltrim(z.acquirer, '0') = ltrim(p.acquirer, '0')
+                            AND z.terminal = p.terminal))
+       AND (NOT p_with_amount OR (z.transaction_minor = p.transaction_minor
                                   AND z.transaction_currency = p.transaction_currency))
      ORDER BY z.received_at DESC, z.authorization_id DESC
      LIMIT 1;

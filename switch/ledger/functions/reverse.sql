@@ -1,26 +1,28 @@
--- reversed_v1: the row that a reversal speaks of.
-CREATE OR REPLACE FUNCTION reversed_v1(p booking_v1)
-RETURNS authorizations LANGUAGE plpgsql STABLE AS $$
-DECLARE
-    v_row    authorizations;
-    v_trace  bytea;
+-- reversed_v1: the row that a reversal speaks of, and whether it speaks of a hold: of an
+-- authorization or its stand-in advice, be that known only by the completion that came first.
+CREATE OR REPLACE FUNCTION reversed_v1(
+    p booking_v1, OUT original authorizations, OUT is_of_hold boolean)
+LANGUAGE plpgsql STABLE AS $$
 BEGIN
-    FOREACH v_trace IN ARRAY p.original_traces LOOP
-        v_row := by_trace_v1(p.account_id, v_trace, p.original_acquirer);
-        IF v_row.authorization_id IS NULL THEN
-            v_row := by_mark_v1(p.account_id, ARRAY[v_trace]);
+    FOR v_place IN 1 .. cardinality(p.original_traces) LOOP
+        original := by_trace_v1(p.account_id, p.original_traces[v_place], p.original_acquirer);
+        EXIT WHEN original.authorization_id IS NOT NULL;
+        original := by_mark_v1(p.account_id, ARRAY[p.original_traces[v_place]]);
+        IF original.authorization_id IS NOT NULL THEN
+            is_of_hold := p.original_classes[v_place] IN ('10', '12');
+            EXIT;
         END IF;
-        EXIT WHEN v_row.authorization_id IS NOT NULL;
     END LOOP;
-    IF v_row.authorization_id IS NULL AND p.rrn_clue IS NOT NULL THEN
-        v_row := by_rrn_v1(p, '{10,12,20,22}', false, true);
+    -- A DE90 may have another's clock or institution in it: what the message says itself counts too.
+    IF original.authorization_id IS NULL AND p.rrn_clue IS NOT NULL THEN
+        original := by_rrn_v1(p, '{10,12,20,22}', false, true);
     END IF;
+    is_of_hold := coalesce(is_of_hold, false) OR substr(original.mti, 2, 1) = '1';
     -- An 0200 and its advice, whichever came first, posted on the first one's row.
-    IF (substr(v_row.mti, 2, 2) = '22' AND substr((root_v1(v_row)).mti, 2, 2) = '20')
-       OR (substr(v_row.mti, 2, 2) = '20' AND v_row.purchase_id IS NOT NULL) THEN
-        v_row := root_v1(v_row);
+    IF (substr(original.mti, 2, 2) = '22' AND substr((root_v1(original)).mti, 2, 2) = '20')
+       OR (substr(original.mti, 2, 2) = '20' AND original.purchase_id IS NOT NULL) THEN
+        original := root_v1(original);
     END IF;
-    RETURN v_row;
 END
 $$;
 
@@ -28,14 +30,18 @@ $$;
 CREATE OR REPLACE FUNCTION reverse_v1(p booking_v1, OUT effect text, OUT moved_minor bigint)
 LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
-    v_original  authorizations := reversed_v1(p);
-    v_root      authorizations := root_v1(v_original);
+    v_found     record;
+    v_original  authorizations;
+    v_root      authorizations;
     v_row       authorizations;
     v_keep      bigint := 0;
     v_own       bigint;  -- only of this authorization's hold; null: of all its purchase's
     v_is_over   boolean;
 BEGIN
     moved_minor := 0;
+    SELECT * INTO v_found FROM reversed_v1(p);
+    v_original := v_found.original;
+    v_root := root_v1(v_original);
     IF v_original.authorization_id IS NULL AND p.may_suspend
        AND (is_foreign_v1(p) OR is_shut_v1(p) OR is_suspended_v1(p)) THEN
         -- It may be in suspense; or it may yet come, and with a billing amount.
@@ -69,7 +75,7 @@ BEGIN
     END IF;
 
     -- After this point everything is recorded; what follows only moves money.
-    IF substr(v_original.mti, 2, 1) = '2' THEN
+    IF NOT v_found.is_of_hold THEN
         -- What clearing has confirmed was collected: only clearing takes it back.
         moved_minor := greatest(
             0, v_original.posted_minor - greatest(v_keep, confirmed_v1(v_root)));

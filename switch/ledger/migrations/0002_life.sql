@@ -95,6 +95,7 @@ CREATE TYPE booking_v1 AS (
     is_final                boolean,  -- a completion: the last of its hold
     may_suspend             boolean,  -- what cannot be booked here is booked elsewhere
     original_traces         bytea[],  -- where to look for the original, in this order
+    original_classes        text[],   -- class and function of each: 10, 12, 20, 22
     original_acquirer       text,     -- as DE90 has it, without leading zeros; null: any
     original_code           text,     -- its authorization code
     rrn_clue                bytea,    -- null: no RRN to go by
