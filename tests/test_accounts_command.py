@@ -55,6 +55,7 @@ def test_an_account_from_its_opening_to_its_closing(desk: Desk) -> None:
         "SELECT reference FROM accounts AS a WHERE posted_minor <> (SELECT coalesce("
         "sum(amount_minor), 0) FROM postings AS p WHERE p.account_id = a.account_id)"
     )
+    assert "--all" in desk.refused("demo reset")
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,10 @@ import asyncpg
 import click
 
 from switch import app, prepare
-from switch.commands.base import config_option, main, settings_of, to_the_end
+from switch.commands.base import Refusal, config_option, main, settings_of, to_the_end
 from switch.demo import loader
 from switch.ledger.migrate import migrate as migrate_database
+from switch.ledger.queries import QUERIES
 
 #: The key that makes the PIN values of cards for load tests.
 PIN_KEY = "pvk"
@@ -56,9 +57,11 @@ def demo() -> None:
 
 
 @demo.command()
+@click.option("--all", "is_all", is_flag=True, help="Also what operators did here.")
 @config_option
-def reset(config: Path | None) -> None:
-    """Forget everything in the database and load the demo's 22 cards.
+def reset(config: Path | None, is_all: bool) -> None:
+    """Forget everything in the database and load the demo's 22 cards. What operators created,
+    imported or changed there keeps it from that, but for --all.
 
     Example: switch demo reset
     """
@@ -68,6 +71,8 @@ def reset(config: Path | None) -> None:
         async with prepare.database(settings, prepare=prepare.make_ready) as url:
             connection = await asyncpg.connect(url)
             try:
+                if not is_all and await connection.fetchval(QUERIES["operators_worked"]):
+                    raise Refusal("operators have worked in this database: --all forgets that too")
                 return await loader.reset(
                     connection, prepare.vault_of(settings, prepare.read_keys(settings))
                 )

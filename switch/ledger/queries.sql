@@ -70,6 +70,10 @@ TRUNCATE programs, accounts, cards, pan_tokens, limits, limit_usage, authorizati
          message_keys, early_marks, approvals_repeated, holds, postings, refused, plastics,
          operator_actions, file_updates, clearing_files, presentments, taken_away;
 
+-- name: operators_worked
+-- Whether operators changed anything here.
+SELECT EXISTS (SELECT FROM operator_actions);
+
 -- name: add_program
 INSERT INTO programs (
     program_id, name, currency, pin_tries_max, time_zone, week_starts, settings)
