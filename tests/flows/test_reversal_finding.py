@@ -63,7 +63,7 @@ async def test_of_a_posting(day: Day, clue: str) -> None:
     ids=["acquirer", "class", "STAN", "DE7"],
 )
 async def test_of_another(day: Day, named: Any) -> None:
-    """What differs in one part of DE90 is another message; but what a reversal says itself counts."""
+    """A DE90 that is wrong in one part is another message; but what a reversal says counts."""
     asked = await day.approved(1_000)
     elsewhere = reversal(asked, _90=named(asked), _41="TERM0002")
     assert "remembered" == (await day.send(elsewhere)).effect

@@ -10,7 +10,8 @@ from tests.ledger.support import Books, number
 
 #: What a journal row has where nothing else is said: a declined authorization.
 _ROW: dict[str, Any] = {
-    "link": "demo", "scheme": "demo", "mti": "0100", "stan": "000001", "transmission_datetime": "1123120000",
+    "link": "demo", "scheme": "demo", "mti": "0100", "stan": "000001",
+    "transmission_datetime": "1123120000",
     "acquirer": "476173", "terminal": "TERM0001", "processing_code": "000000",
     "kind": "purchase", "channel": "chip", "transaction_minor": 0, "transaction_currency": "978",
     "amount_minor": 0, "cash_minor": 0, "available_minor": 0,

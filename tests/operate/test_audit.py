@@ -43,7 +43,8 @@ async def test_right_books_are_found_right(books: Books, database: str, batch: i
     assert [] == [str(finding) for finding in findings if finding.wrong]
     assert {
         "posted": 3, "held": 3, "entries": 3 * 4, "bookings": 3 * 9, "decisions": 3 * 6,
-        "purchases": 3 * 7, "undone": 3 * 1, "uses": 3 * 7, "usage": 3 * 6, "keys": 3 * 9, "expiry": 3 * 3,
+        "purchases": 3 * 7, "undone": 3 * 1,
+            "uses": 3 * 7, "usage": 3 * 6, "keys": 3 * 9, "expiry": 3 * 3,
     } == {finding.rule: finding.checked for finding in findings}  # fmt: skip
 
 
