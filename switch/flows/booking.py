@@ -40,7 +40,12 @@ async def _book(later: LaterRequest, task: str, issuer: Issuer) -> Booked:
     suspense = issuer.suspense(request, card)
     call = booking_call(later, task, issuer.case(request, suspense), issuer)
     reason = Reason.NO_CARD_RECORD if card is None else _unbookable(card)
-    return await issuer.ledger.book(in_suspense(call, reason), request.deadline)
+    booked = await issuer.ledger.book(in_suspense(call, reason), request.deadline)
+    if card is not None and booked.effect == "remembered":
+        # Its original may yet come, and with a billing amount, so that the account takes it.
+        here = booking_call(later, "remember", issuer.case(request, card), issuer)
+        await issuer.ledger.book(here, request.deadline)
+    return booked
 
 
 def _unbookable(card: Card) -> Reason:

@@ -67,7 +67,7 @@ class BookingCall(NamedTuple):
     account_id: int
     card_id: int
     message_key: bytes
-    task: str  #: advise, complete, reverse
+    task: str  #: advise, complete, reverse; remember: a reversal's mark alone
     is_approved: bool
     is_final: bool
     may_suspend: bool

@@ -186,7 +186,7 @@ class Model:
         book, found = next((hit for hit in hits if hit[1]), (books[0 if is_here else -1], None))
         row = self._record(told, book, 0)
         if found is None:
-            _remember(books if told.original else [book], told)
+            _remember(books, told)
             return
         row.join(found)
         is_of_hold = finding.is_of_hold(book, told, found)

@@ -35,6 +35,10 @@ BEGIN
         moved_minor := 0;
         IF NOT v_booking.account_id = ANY (v_locked) THEN
             outcome := 'locked';
+        ELSIF v_booking.task = 'remember' THEN
+            outcome := 'booked';
+            effect := 'remembered';
+            PERFORM leave_marks_v1(v_booking, NULL, 'reversed');
         ELSE
             -- Of what is in suspense only the key is here: it stays there, whatever came since.
             SELECT CASE WHEN k.authorization_id = 0 THEN 'unbookable' ELSE 'repeated' END

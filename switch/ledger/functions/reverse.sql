@@ -44,11 +44,7 @@ BEGIN
     v_root := root_v1(v_original);
     IF v_original.authorization_id IS NULL AND p.may_suspend
        AND (is_foreign_v1(p) OR is_shut_v1(p) OR is_suspended_v1(p)) THEN
-        -- It may be in suspense; or it may yet come, and with a billing amount. One that names
-        -- nothing leaves its marks in suspense alone: here they could meet anything.
-        IF cardinality(p.original_traces) = 1 THEN
-            PERFORM leave_marks_v1(p, NULL, 'reversed');
-        END IF;
+        -- It may be in suspense. If it is not there either, it is remembered here, too.
         effect := 'unbookable';
         RETURN;
     END IF;

@@ -90,7 +90,7 @@ CREATE TYPE booking_v1 AS (
     account_id              bigint,
     card_id                 bigint,
     message_key             bytea,
-    task                    text,     -- advise, complete, reverse
+    task                    text,     -- advise, complete, reverse; remember: a reversal's mark alone
     is_approved             boolean,  -- as its DE39 says
     is_final                boolean,  -- a completion: the last of its hold
     may_suspend             boolean,  -- what cannot be booked here is booked elsewhere
