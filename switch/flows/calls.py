@@ -56,43 +56,24 @@ def authorization_call(case: Case, verdicts: Verdicts, issuer: Issuer) -> Author
     return AuthorizationCall(
         account_id=card.account_id,
         card_id=card.card_id,
+        **_as_told(case, issuer),
         message_key=request.message_key(token),
         decide_by=issuer.ledger.clock.there(request.deadline.decide_by),
         refusal_before_pin=before_pin or checks.check_codes(case, verdicts),
         hsm_fault=verdicts.hsm_fault,
         pin_verdict=checks.pin_question(case, verdicts),
         refusal_after_pin=Reason.CURRENCY_NOT_SUPPORTED if amount is None else None,
-        kind=request.kind,
-        channel=request.channel,
         amount_minor=billed.minor,
         cash_minor=checks.billed_cash_minor(case, billed),
-        transaction_minor=request.transaction.minor,
-        transaction_currency=request.transaction.currency,
-        processing_code=request.processing_code,
-        mti=request.mti,
-        stan=request.stan,
-        transmission_datetime=request.transmission_datetime,
-        rrn=request.rrn,
-        acquirer=request.acquirer,
-        terminal=request.terminal,
-        merchant=_without_pan(request.merchant, request.pan),
-        merchant_name=_without_pan(scrub(request.merchant_name or ""), request.pan) or None,
-        mcc=request.mcc,
-        country=request.country,
-        entry_mode=request.entry_mode,
-        link=request.link,
         authorization_code=authorization_code(),
         issuer_authentication=issuer_authentication(case, verdicts),
         books=_books(request),
-        hold_seconds=case.program.hold_seconds(request.mcc),
         takes_partial=request.takes_partial,
         # An increment may come with the RRN of the purchase that it adds to.
         rrn_clue=None if request.is_increment else _rrn_clue(request, token),
         scheme_clue=None if request.is_increment else _scheme_clue(request, token),
         is_increment=request.is_increment,
         original_trace=_increased(request, token),
-        scheme_transaction_id=_without_pan(request.scheme_transaction_id, request.pan),
-        scheme=issuer.scheme(request.link),
         expiry=case.plastic.expiry if case.plastic else None,
         sequence_number=case.plastic.sequence_number if case.plastic else None,
         atc=atc,
@@ -104,11 +85,15 @@ def booking_call(later: LaterRequest, task: str, case: Case, issuer: Issuer) -> 
     request, card = later.about, case.card
     token = card.pan_token
     amount = checks.booked(case)
-    rrn_clue, scheme_clue = _rrn_clue(request, token), _scheme_clue(request, token)
+    # An acknowledgement has the STAN and DE7 of what it is about, and speaks of nothing else.
+    is_acknowledgement = request.mti[1:3] == "19"
+    rrn_clue = None if is_acknowledgement else _rrn_clue(request, token)
+    scheme_clue = _scheme_clue(request, token)
     originals = [_trace(later.original, token)] if later.original else []
     return BookingCall(
         account_id=card.account_id,
         card_id=card.card_id,
+        **_as_told(case, issuer),
         message_key=request.message_key(token),
         task=task,
         is_approved=later.is_approved,
@@ -119,34 +104,41 @@ def booking_call(later: LaterRequest, task: str, case: Case, issuer: Issuer) -> 
         original_code=later.authorization_code,
         rrn_clue=rrn_clue,
         scheme_clue=scheme_clue,
-        kind=request.kind,
-        channel=request.channel,
         amount_minor=amount.minor if amount else None,
         cash_minor=checks.billed_cash_minor(case, amount) if amount else 0,
-        transaction_minor=request.transaction.minor,
-        transaction_currency=request.transaction.currency,
         keep_transaction_minor=later.keep_minor,
         keep_minor=later.keep_minor if amount == request.transaction else None,
-        hold_seconds=case.program.hold_seconds(request.mcc),
         would_have_declined=checks.first_refusal(checks.BEFORE_VERIFICATION, case),
-        processing_code=request.processing_code,
-        mti=request.mti,
-        stan=request.stan,
-        transmission_datetime=request.transmission_datetime,
-        rrn=request.rrn,
-        acquirer=request.acquirer,
-        terminal=request.terminal,
-        merchant=_without_pan(request.merchant, request.pan),
-        merchant_name=_without_pan(scrub(request.merchant_name or ""), request.pan) or None,
-        mcc=request.mcc,
-        country=request.country,
-        entry_mode=request.entry_mode,
-        link=request.link,
-        scheme=issuer.scheme(request.link),
-        scheme_transaction_id=_without_pan(request.scheme_transaction_id, request.pan),
         authorization_code=later.authorization_code,
         response_code=later.response_code,
     )
+
+
+def _as_told(case: Case, issuer: Issuer) -> dict[str, Any]:
+    """What every row of the journal has of its message."""
+    request = case.request
+    return {
+        "kind": request.kind,
+        "channel": request.channel,
+        "transaction_minor": request.transaction.minor,
+        "transaction_currency": request.transaction.currency,
+        "hold_seconds": case.program.hold_seconds(request.mcc),
+        "processing_code": request.processing_code,
+        "mti": request.mti,
+        "stan": request.stan,
+        "transmission_datetime": request.transmission_datetime,
+        "rrn": request.rrn,
+        "acquirer": request.acquirer,
+        "terminal": request.terminal,
+        "merchant": _without_pan(request.merchant, request.pan),
+        "merchant_name": _without_pan(scrub(request.merchant_name or ""), request.pan) or None,
+        "mcc": request.mcc,
+        "country": request.country,
+        "entry_mode": request.entry_mode,
+        "link": request.link,
+        "scheme": issuer.scheme(request.link),
+        "scheme_transaction_id": _without_pan(request.scheme_transaction_id, request.pan),
+    }
 
 
 def in_suspense(call: BookingCall, reason: Reason) -> BookingCall:
@@ -196,7 +188,7 @@ def _clues(
     elif task == "complete":
         traces, classes = [], []
     else:
-        classes = ["10", "20", "12", "22"]
+        classes = ["10"] if request.mti[1:3] == "19" else ["10", "20", "12", "22"]
         traces = [own(kind + "0") for kind in classes]
     return {
         "original_traces": traces,

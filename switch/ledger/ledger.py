@@ -23,7 +23,7 @@ from switch.ledger.calls import (
     decision,
 )
 from switch.ledger.clock import DatabaseClock
-from switch.ledger.errors import LedgerUnavailable, OutcomeUnknown
+from switch.ledger.errors import CallRefused, LedgerUnavailable, OutcomeUnknown
 from switch.ledger.file_updates import FileUpdates
 from switch.ledger.lane import PostgresLane
 from switch.ledger.queries import QUERIES
@@ -178,7 +178,7 @@ class Ledger:
         """
         try:
             await self._chore("untold", call.account_id, call.message_key, call.authorization_code)
-        except LedgerUnavailable:
+        except (LedgerUnavailable, CallRefused):
             self._on_event("untold_not_noted", account_id=call.account_id)
 
     async def programs(self) -> list[Program]:

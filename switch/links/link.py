@@ -175,12 +175,12 @@ class Link:
                 exchange.outcome = connection.write(exchange)
                 if exchange.outcome in ("late", "unread"):
                     await self._untold(exchange)
-                elif exchange.outcome == "link_gone" and exchange.reply and exchange.reply.undo:
-                    await self._issuer.ledger.untold(exchange.reply.undo)
         finally:
             self.in_flight -= 1
             connection.end()
         self._on_exchange(exchange)
+        if exchange.outcome == "link_gone" and exchange.reply and exchange.reply.undo:
+            await self._issuer.ledger.untold(exchange.reply.undo)
 
     async def _untold(self, exchange: Exchange) -> None:
         """An answer that was not written in time is none: the sender takes it for a decline.

@@ -18,14 +18,7 @@ DECLARE
     v_record   presentments;
     v_first    presentments;
 BEGIN
-    INSERT INTO accounts (account_id, reference, program_id, currency, kind)
-    SELECT DISTINCT b.account_id, 'suspense ' || (-b.account_id / 1000) || '/'
-                    || lpad((-b.account_id % 1000)::text, 3, '0'),
-           -b.account_id / 1000, lpad((-b.account_id % 1000)::text, 3, '0'), 'suspense'
-      FROM unnest(p_bookings) AS b
-     WHERE b.account_id < 0
-       AND NOT EXISTS (SELECT FROM accounts AS a WHERE a.account_id = b.account_id)
-    ON CONFLICT DO NOTHING;
+    PERFORM open_suspense_v1(ARRAY(SELECT b.account_id FROM unnest(p_bookings) AS b));
 
     -- A statement of its own: what is read below must be read by a later snapshot. An account
     -- that a decision holds is skipped: its records come again.

@@ -125,7 +125,8 @@ RETURNS bigint LANGUAGE sql IMMUTABLE AS $$
 $$;
 
 -- early_v1: what an original is to answer that comes after its advice or completion, and whose
--- purchase it is. Nothing where the mark cannot be its: a credit is no debit, and an RRN alone, which an acquirer may use again, must come with the same amount.
+-- purchase it is. Nothing where the mark cannot be its: a credit is no debit, and an RRN alone,
+-- which an acquirer may use again, must come with the same amount.
 CREATE OR REPLACE FUNCTION early_v1(
     p_account_id bigint, p_authorization_id bigint, p_received_at timestamptz,
     p_kind text, p_by_rrn boolean, p_transaction_minor bigint, p_transaction_currency text)

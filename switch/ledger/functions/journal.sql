@@ -1,3 +1,15 @@
+-- open_suspense_v1: see that the suspense accounts among these are there. The number tells which it
+-- is: -(program_id * 1000 + currency).
+CREATE OR REPLACE FUNCTION open_suspense_v1(p_account_ids bigint[])
+RETURNS void LANGUAGE sql VOLATILE AS $$
+    INSERT INTO accounts (account_id, reference, program_id, currency, kind)
+    SELECT DISTINCT id, 'suspense ' || (-id / 1000) || '/' || lpad((-id % 1000)::text, 3, '0'),
+           -id / 1000, lpad((-id % 1000)::text, 3, '0'), 'suspense'
+      FROM unnest(p_account_ids) AS id
+     WHERE id < 0 AND NOT EXISTS (SELECT FROM accounts AS a WHERE a.account_id = id)
+    ON CONFLICT (account_id) DO NOTHING
+$$;
+
 -- journal_v1: record an advice, a completion or a reversal, under its own message key. It belongs
 -- to a purchase, or is one. What it brings is told as it came; what it moves is moved by others.
 CREATE OR REPLACE FUNCTION journal_v1(
