@@ -54,4 +54,4 @@ lock: ## write the lock files anew from pyproject.toml (needs pip-tools)
 	pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-header --no-emit-options \
 		--extra embedded --extra build -o requirements.lock pyproject.toml
 	pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-header --no-emit-options \
-		--extra embedded --extra build --extra dev -o requirements-dev.lock pyproject.toml
+		--extra embedded --extra build --extra pkcs11 --extra dev -o requirements-dev.lock pyproject.toml

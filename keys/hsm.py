@@ -4,12 +4,15 @@ What the switch asks of a hardware security module, and nothing more.
 A backend answers these questions with keys that it alone can use. No method
 returns a clear PIN or key, and none encrypts arbitrary data: making card
 codes, PIN values and cryptograms belongs to issuing, not to authorizing.
+
+No backend can do everything. What it can stands in its `capabilities`, and a
+program that needs more is refused at start, not at its first cardholder.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import Enum
+from enum import Enum, StrEnum
 from typing import Protocol
 
 
@@ -31,6 +34,36 @@ class Verdict(Enum):
     UNREADABLE = "unreadable"
 
 
+class Capability(StrEnum):
+    """One thing that a backend may be able to do: a row of the matrix of `make contract`."""
+
+    CARD_CODE = "card-code"  #: CVV, CVV2, iCVV, and the CAVV that is made as they are
+    AMEX_CSC_1 = "amex-csc-1"
+    AMEX_CSC_2 = "amex-csc-2"
+    DCVV = "dcvv"
+    CVC3 = "cvc3"
+    PIN_ISO_0 = "pin-iso-0"  #: PIN blocks that it reads
+    PIN_ISO_1 = "pin-iso-1"
+    PIN_ISO_3 = "pin-iso-3"
+    PIN_ISO_4 = "pin-iso-4"
+    VISA_PVV = "visa-pvv"
+    IBM_3624 = "ibm-3624"
+    TRANSLATE_PIN = "translate-pin"
+    CARD_KEY_A = "emv-option-a"  #: card keys, EMV Book 2, A1.4
+    CARD_KEY_B = "emv-option-b"
+    ARQC_CARD_KEY = "arqc-card-key"  #: session keys: none, EMV common, M/Chip's own, EMV 2000
+    ARQC_COMMON = "arqc-common"
+    ARQC_MASTERCARD = "arqc-mastercard"
+    ARQC_EMV_2000 = "arqc-emv-2000"
+    ARPC_1 = "arpc-1"
+    ARPC_2 = "arpc-2"
+    MAC_ISO9797_1 = "mac-iso9797-1"
+    MAC_ISO9797_3 = "mac-iso9797-3"
+    MAC_AES_CMAC = "mac-aes-cmac"
+    MAC_TDES_CMAC = "mac-tdes-cmac"
+    IMPORT_ZONE_KEY = "import-zone-key"  #: take a new working key under a zone master key
+
+
 @dataclass(frozen=True, slots=True)
 class KeyRef:
     """A key by its logical name, with the check value it must have.
@@ -41,6 +74,51 @@ class KeyRef:
 
     name: str
     kcv: str
+
+
+@dataclass(frozen=True, slots=True)
+class CardVerificationValue:
+    """CVV, CVV2 and iCVV: one formula over other words (Mastercard calls it CVC).
+
+    CVV2 has service code 000, iCVV usually 999. A CAVV of Visa's usage 3 version 7 is one too:
+    the last four digits of its transaction number stand for the expiry, the result of the
+    authentication and of its second factor for the service code.
+    """
+
+    expiry: str  #: four digits, in the order used at issuing
+    service_code: str  #: three digits
+
+
+@dataclass(frozen=True, slots=True)
+class AmexCsc:
+    """An American Express card security code of three to five digits."""
+
+    version: int  #: 1 or 2
+    expiry: str  #: YYMM
+    service_code: str = "000"  #: three digits; version 1 has none
+
+
+@dataclass(frozen=True, slots=True)
+class DynamicCvv:
+    """Visa's dCVV: a CVV under the card's own key, with the ATC before the PAN's rest."""
+
+    pan_sequence_number: str  #: two digits
+    expiry: str  #: YYMM
+    service_code: str
+    atc: str  #: four digits, as the track tells it
+
+
+@dataclass(frozen=True, slots=True)
+class Cvc3:
+    """Mastercard's CVC3: over the static track, the ATC and the reader's number."""
+
+    pan_sequence_number: str  #: two digits
+    atc: bytes  #: two bytes
+    unpredictable_number: bytes  #: four bytes
+    track_data: bytes = field(repr=False)  #: the static track data of the card
+
+
+CardCode = CardVerificationValue | AmexCsc | DynamicCvv | Cvc3
 
 
 class PinBlockFormat(Enum):
@@ -86,7 +164,10 @@ class SessionKeyDerivation(Enum):
     """How a card's key gives the key of one transaction."""
 
     NONE = "none"  #: Visa CVN 10: the card key itself
-    COMMON = "common"  #: EMV Book 2, A1.3.1: from the ATC
+    COMMON = "common"  #: EMV Book 2, A1.3.1: from the ATC. Visa CVN 18 and 22, M/Chip 20 and 21
+    #: M/Chip CVN 16 and 17: from ATC and unpredictable number; the ARPC is under the card's key
+    MASTERCARD = "mastercard"
+    EMV_2000 = "emv-2000"  #: the tree of EMV 2000, Book 2, A1.3: for old cards, where allowed
 
 
 class ArpcMethod(Enum):
@@ -115,6 +196,7 @@ class Cryptogram:
     atc: bytes  #: two bytes
     data: bytes  #: already padded to a multiple of eight bytes
     arqc: bytes  #: eight bytes
+    unpredictable_number: bytes = b""  #: four bytes, for session keys that are made of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,16 +220,30 @@ class Hsm(Protocol):
     """One HSM, real or in software.
 
     `is_inline` says that it answers without waiting for anything, so that no time limit
-    need be kept for it. Every method raises `HsmUnavailable` where no answer came and `HsmRejected`
-    where the question was configured wrong; neither says anything of the value.
+    need be kept for it. Every question raises `HsmUnavailable` where no answer came and
+    `HsmRejected` where it was configured wrong; neither says anything of the value.
     """
 
+    name: str  #: of the backend, as settings and logs call it
     is_inline: bool
+    capabilities: frozenset[Capability]
 
-    async def verify_card_code(
-        self, key: KeyRef, *, pan: str, expiry: str, service_code: str, code: str
-    ) -> Verdict:
-        """Compare a CVV, CVV2 or iCVV. `expiry` is four digits in the order used at issuing."""
+    async def open(self) -> None:
+        """Connect, warm every connection, and compare every key's check value with the pinned one.
+
+        Raises `HsmUnavailable` where the HSM does not answer, `HsmRejected` naming the first key
+        that it has not, or that is another.
+        """
+
+    def check(self, ref: KeyRef, *usages: str) -> None:
+        """Raise `HsmRejected` unless this key is there, with this check value and a TR-31 usage
+        of these.
+
+        Asks nobody: `open` found out.
+        """
+
+    async def verify_card_code(self, key: KeyRef, of: CardCode, *, pan: str, code: str) -> Verdict:
+        """Compare a card code; what has not its form is a mismatch."""
 
     async def verify_pin(
         self,
@@ -158,7 +254,10 @@ class Hsm(Protocol):
         pin_block_format: PinBlockFormat,
         pan: str,
     ) -> Verdict:
-        """Compare the PIN in an enciphered block with the card's reference."""
+        """Compare the PIN in an enciphered block with the card's reference.
+
+        A backend that does not tell a block that is none from a wrong PIN says `MISMATCH` to both.
+        """
 
     async def verify_arqc(
         self, key: KeyRef, cryptogram: Cryptogram, *, arpc_data: bytes
@@ -179,7 +278,10 @@ class Hsm(Protocol):
         pin_block: bytes,
         pan: str,
     ) -> bytes:
-        """Encipher a PIN block anew for another zone, for the same PAN."""
+        """Encipher a PIN block anew for another zone, for the same PAN.
+
+        Never from a format that is bound to the PAN into format 1, which is not (PCI PIN 3-3).
+        """
 
     async def mac(self, key: KeyRef, data: bytes, *, algorithm: MacAlgorithm) -> bytes:
         """Make a message's authentication code, the algorithm's full length."""

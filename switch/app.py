@@ -9,10 +9,10 @@ import signal
 from collections.abc import Mapping
 from pathlib import Path
 
-from keys.hsm import KeyRef, PinBlockFormat
+from keys.hsm import PinBlockFormat
 from keys.keyfile import is_development, read_kbpk
-from keys.software.backend import SoftwareHsm
 from specs.spec import Spec
+from switch.backends import backend_of
 from switch.flows.file_update import FileUpdater, Network
 from switch.flows.issuer import Issuer, PinZone
 from switch.flows.router import Router
@@ -24,9 +24,9 @@ from switch.operate.admin import Admin
 from switch.operate.events import Operator
 from switch.operate.metrics import Metrics
 from switch.prepare import (
-    check_keys,
+    check_links,
+    check_programs,
     check_vault,
-    check_zones,
     database,
     load_demo_when_empty,
     make_ready,
@@ -78,7 +78,10 @@ async def _start(
 ) -> None:
     keys, specs = read_keys(settings), read_specs(settings)
     vault = vault_of(settings, keys)
-    check_zones(settings, keys, specs)
+    hsm = backend_of(settings, keys)
+    stack.push_async_callback(hsm.close)
+    await hsm.open()
+    check_links(settings, hsm, keys, specs)
     _warn_of_keys(settings, operator)
     url = await stack.enter_async_context(database(settings, operator, prepare=make_ready))
     await load_demo_when_empty(settings, url, vault)
@@ -94,10 +97,8 @@ async def _start(
     )
     stack.push_async_callback(ledger.close, within=STOP_SECONDS)
     await ledger.open()
-    hsm = SoftwareHsm(keys)
-    stack.push_async_callback(hsm.close)
     programs = await ledger.programs()
-    check_keys(hsm, keys, programs)
+    check_programs(hsm, programs)
 
     issuer = Issuer(
         ledger=ledger,
@@ -106,7 +107,7 @@ async def _start(
         programs={program.program_id: program for program in programs},
         pin_zones={
             link.name: PinZone(
-                KeyRef(link.zone_pin_key, keys[link.zone_pin_key].kcv),
+                keys[link.zone_pin_key].ref,
                 PinBlockFormat(link.pin_block_format),
             )
             for link in settings.links
@@ -175,7 +176,8 @@ async def _tell_networks(
 
 
 def _warn_of_keys(settings: Settings, operator: Operator) -> None:
-    operator.event("software_hsm", problem="not PCI-capable: for development and tests only")
+    if settings.hsm.backend == "software":
+        operator.event("software_hsm", problem="not PCI-capable: for development and tests only")
     if is_development(read_kbpk(settings.hsm.kbpk_file)):
         path = Path(settings.hsm.kbpk_file)
         operator.event("development_keys", path=path.name, problem="published: worth nothing")

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 
 import asyncpg
 
-from keys.hsm import HsmRejected, PinBlockFormat
-from keys.keyfile import KeyFileError, is_development, load, read_kbpk
-from keys.software.backend import SoftwareHsm
+from keys.hsm import Capability, Hsm, HsmRejected, MacAlgorithm, PinBlockFormat
+from keys.keyfile import (
+    KeyEntry,
+    KeyFileError,
+    is_development,
+    read_entries,
+    read_kbpk,
+    unwrap_entries,
+)
 from keys.software.key import AES, Key
 from keys.vault import LocalDataKeys, Vault, VaultError
 from specs.spec import Spec, SpecError
@@ -26,7 +32,7 @@ from switch.ledger.unwind import JournalError
 from switch.links.link import LinkError
 from switch.operate.admin import AdminError
 from switch.operate.events import Operator
-from switch.rules.program import Program, ProgramError
+from switch.rules.program import KEY_USAGES, Program, ProgramError
 from switch.settings import Settings, SettingsError
 from switch.wire.frame import Framing
 
@@ -53,19 +59,31 @@ class StartError(Exception):
     """The switch cannot start: one line that says what to do."""
 
 
-def read_keys(settings: Settings) -> dict[str, Key]:
-    """The software HSM's keys. Raises `KeyFileError`; refuses published ones in production."""
+def read_keys(settings: Settings) -> dict[str, KeyEntry]:
+    """What the key file says of every key. Raises `KeyFileError`, or refuses a setting that names
+    a key which is not there.
+    """
+    entries = read_entries(settings.hsm.keys)
+    settings.check_keys(entries)
+    return entries
+
+
+def vault_of(settings: Settings, entries: Mapping[str, KeyEntry]) -> Vault:
+    """The vault over its keys."""
+    names = (*settings.vault.token_keys, *settings.vault.data_keys)
+    return Vault(LocalDataKeys(*open_blocks(settings, entries, *names).values()))
+
+
+def open_blocks(settings: Settings, entries: Mapping[str, KeyEntry], *names: str) -> dict[str, Key]:
+    """The clear keys of some key blocks, of all where none is named.
+
+    Raises `KeyFileError`; refuses blocks under the published protection key in production.
+    """
     kbpk = read_kbpk(settings.hsm.kbpk_file)
     if settings.hsm.production and is_development(kbpk):
         raise settings.refusal("hsm.kbpk_file", "is a published development key: not in production")
-    keys = load(settings.hsm.keys, kbpk)
-    settings.check_keys(keys)
-    return keys
-
-
-def vault_of(settings: Settings, keys: Mapping[str, Key]) -> Vault:
-    """The vault over its two keys."""
-    return Vault(LocalDataKeys(keys[settings.vault.token_key], keys[settings.vault.data_key]))
+    some = {name: entries[name] for name in names} if names else entries
+    return unwrap_entries(settings.hsm.keys, some, kbpk)
 
 
 def read_specs(settings: Settings) -> dict[str, Spec]:
@@ -145,38 +163,89 @@ async def load_demo_when_empty(settings: Settings, url: str, vault: Vault) -> No
         await connection.close()
 
 
-#: The TR-31 usage of a program's keys, in the order of `ProgramKeys.all` (X9.143, table 6).
-PROGRAM_USAGES = ("C0", "V2", "V1", "E0")
 ZONE_USAGE = "P0"
+#: What a link's MAC key must be for, and what its HSM must be able to do (X9.143, table 6).
+_MACS = {
+    MacAlgorithm.ISO9797_1: ("M1", Capability.MAC_ISO9797_1),
+    MacAlgorithm.ISO9797_3: ("M3", Capability.MAC_ISO9797_3),
+    MacAlgorithm.AES_CMAC: ("M6", Capability.MAC_AES_CMAC),
+    MacAlgorithm.TDES_CMAC: ("M6", Capability.MAC_TDES_CMAC),
+}
+_PIN_BLOCKS = {
+    PinBlockFormat.ISO_0: Capability.PIN_ISO_0,
+    PinBlockFormat.ISO_1: Capability.PIN_ISO_1,
+    PinBlockFormat.ISO_3: Capability.PIN_ISO_3,
+    PinBlockFormat.ISO_4: Capability.PIN_ISO_4,
+}
 
 
-def check_keys(hsm: SoftwareHsm, keys: Mapping[str, Key], programs: list[Program]) -> None:
-    """Refuse a program whose keys are missing, other than pinned, or made for something else."""
+def check_programs(hsm: Hsm, programs: Iterable[Program]) -> None:
+    """Refuse a program whose keys are missing, other than pinned, or made for something else, and
+    one that needs what this HSM cannot do.
+    """
     for program in programs:
-        for reference, usage in zip(program.keys.all(), PROGRAM_USAGES, strict=True):
+        for use, ref in program.keys.uses().items():
             try:
-                hsm.check(reference)
+                hsm.check(ref, *KEY_USAGES[use])
             except HsmRejected as error:
                 raise StartError(f"program {program.name!r}: {error}") from None
-            if keys[reference.name].usage != usage:
-                raise StartError(f"program {program.name!r}: key {reference.name} is not {usage}")
-
-
-def check_zones(settings: Settings, keys: Mapping[str, Key], specs: Mapping[str, Spec]) -> None:
-    """Refuse a link whose PIN blocks could never be deciphered with its key."""
-    for index, link in enumerate(settings.links):
-        key, block_format = keys[link.zone_pin_key], PinBlockFormat(link.pin_block_format)
-        is_aes = block_format is PinBlockFormat.ISO_4
-        if key.usage != ZONE_USAGE or (key.algorithm == AES) != is_aes:
-            cipher = "AES" if is_aes else "TDES"
-            raise settings.refusal(
-                f"links[{index}].zone_pin_key",
-                f"must be a {ZONE_USAGE} {cipher} key for pin_block_format {block_format.value}",
+        if missing := program.needs() - hsm.capabilities:
+            raise StartError(
+                f"program {program.name!r}: the {hsm.name} backend cannot do "
+                f"{', '.join(sorted(missing))}"
             )
+
+
+def check_links(
+    settings: Settings,
+    hsm: Hsm,
+    entries: Mapping[str, KeyEntry],
+    specs: Mapping[str, Spec],
+) -> None:
+    """Refuse a link whose PIN blocks could never be deciphered with its key, or whose messages
+    never authenticated. An HSM that verifies no PINs needs no zone key.
+    """
+    with_pins = bool(hsm.capabilities & {Capability.VISA_PVV, Capability.IBM_3624})
+    for index, link in enumerate(settings.links):
+        here = f"links[{index}]"
+        block_format = PinBlockFormat(link.pin_block_format)
+        if with_pins:
+            _check_zone_key(settings, here, hsm, entries[link.zone_pin_key], block_format)
+        is_aes = block_format is PinBlockFormat.ISO_4
         if specs[link.dialect].fields[_PIN_BLOCK].length < (16 if is_aes else 8):
             raise settings.refusal(
-                f"links[{index}].pin_block_format", f"does not fit DE52 of {link.dialect}"
+                f"{here}.pin_block_format", f"does not fit DE52 of {link.dialect}"
             )
+        if link.mac_key:
+            usage, capability = _MACS[MacAlgorithm(link.mac_algorithm)]
+            _check_key(settings, f"{here}.mac_key", hsm, entries[link.mac_key], usage)
+            _check_capability(settings, f"{here}.mac_algorithm", hsm, capability)
+
+
+def _check_zone_key(
+    settings: Settings, here: str, hsm: Hsm, entry: KeyEntry, block_format: PinBlockFormat
+) -> None:
+    is_aes = block_format is PinBlockFormat.ISO_4
+    if entry.usage != ZONE_USAGE or (entry.algorithm == AES) != is_aes:
+        cipher = "AES" if is_aes else "TDES"
+        raise settings.refusal(
+            f"{here}.zone_pin_key",
+            f"must be a {ZONE_USAGE} {cipher} key for pin_block_format {block_format.value}",
+        )
+    _check_key(settings, f"{here}.zone_pin_key", hsm, entry, ZONE_USAGE)
+    _check_capability(settings, f"{here}.pin_block_format", hsm, _PIN_BLOCKS[block_format])
+
+
+def _check_key(settings: Settings, setting: str, hsm: Hsm, entry: KeyEntry, usage: str) -> None:
+    try:
+        hsm.check(entry.ref, usage)
+    except HsmRejected as error:
+        raise settings.refusal(setting, str(error)) from None
+
+
+def _check_capability(settings: Settings, setting: str, hsm: Hsm, needed: Capability) -> None:
+    if needed not in hsm.capabilities:
+        raise settings.refusal(setting, f"the {hsm.name} backend cannot do {needed.value}")
 
 
 async def check_vault(url: str, vault: Vault) -> None:
@@ -195,5 +264,5 @@ async def check_vault(url: str, vault: Vault) -> None:
         is_ours = False
     if not is_ours:
         raise StartError(
-            "vault: the cards of this database are under another token_key or data_key"
+            "vault: the cards of this database are under other token_keys or data_keys"
         )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -20,13 +20,16 @@ DELIMITER = "__"
 #: Keys that people will look for, and why this version refuses them.
 NOT_SUPPORTED = {
     ("links", "connect"): "only listen is supported by this version",
+    ("vault", "token_key"): "is a list now: token_keys",
+    ("vault", "data_key"): "is a list now: data_keys",
     ("links", "tls"): "TLS is not supported by this version",
 }
 
 #: What pydantic finds, in our words.
 REASONS = {
     "missing": "is required",
-    "too_short": "at least one [[links]] is needed",
+    "too_short": "must name one at least",
+    "too_long": "names too many",
     "int_type": "must be a whole number",
     "int_parsing": "must be a whole number",
     "int_from_float": "must be a whole number",
@@ -34,7 +37,7 @@ REASONS = {
     "bool_parsing": "must be true or false",
     "string_type": "must be text",
     "path_type": "must be text",
-    "tuple_type": "must be [[links]]",
+    "tuple_type": "must be a list",
     "model_type": "must be a table",
 }
 
@@ -77,12 +80,24 @@ def _reason(detail: ErrorDetails, sections: Mapping[str, type[BaseModel]]) -> st
     kind, place = detail["type"], detail["loc"]
     section, name = str(place[0]), str(place[-1])
     if kind == "extra_forbidden":
-        reason = unknown("key", name, sections[section].model_fields)
+        reason = unknown("key", name, _fields(sections[section], place[1:-1]))
         return NOT_SUPPORTED.get((section, name), reason)
     if kind == "value_error":
         return str(detail["ctx"]["error"])
     if kind == "literal_error":
         return f"must be {detail['ctx']['expected']}"
-    if place == ("links",) and kind == "missing":
-        return REASONS["too_short"]
+    if place == ("links",) and kind in ("missing", "too_short"):
+        return "at least one [[links]] is needed"
+    if place == ("links",) and kind == "tuple_type":
+        return "must be [[links]]"
     return REASONS.get(kind, "is not valid")
+
+
+def _fields(section: type[BaseModel], path: Iterable[int | str]) -> Collection[str]:
+    """What a section, or a table within it, knows."""
+    for part in path:
+        field = section.model_fields.get(str(part))
+        inner = field.annotation if field else None
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            section = inner
+    return section.model_fields

@@ -20,6 +20,10 @@ from pydantic import AfterValidator, BeforeValidator, InstanceOf, SecretStr
 #: host:port, the host a name, an IPv4 address or an IPv6 address in brackets.
 _ADDRESS = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]+)):([0-9]{1,5})")
 
+#: What a payShield echoes before its answer, and which of its local master keys it is to use.
+_HEADER = re.compile(r"[0-9A-Za-z]{1,255}", re.ASCII)
+_LMK_ID = re.compile(r"[0-9]{2}", re.ASCII)
+
 #: DE101, the name of a network's file.
 _FILE_NAME = re.compile(r"[ -~]{1,17}")
 
@@ -107,15 +111,22 @@ def _filled(value: object) -> object:
     return value
 
 
-def _software_only(value: object) -> object:
-    if value != "software":
-        raise ValueError('must be "software", the only backend of this version')
+def _host_address(value: object) -> Address:
+    address = _address(value)
+    if address.port == 0:
+        raise ValueError("the port must be 1 to 65535")
+    return address
+
+
+def _payshield_header(value: str) -> str:
+    if _HEADER.fullmatch(value) is None:
+        raise ValueError("must be 1 to 255 letters or digits, as long as the HSM is set to")
     return value
 
 
-def _no_mac(value: str) -> str:
-    if value:
-        raise ValueError("must be empty: this version neither verifies nor makes MACs (DE64, 128)")
+def _payshield_lmk_id(value: str) -> str:
+    if value and _LMK_ID.fullmatch(value) is None:
+        raise ValueError("must be two digits")
     return value
 
 
@@ -148,9 +159,11 @@ Count = Annotated[Whole, between(1, 1_000_000)]
 Milliseconds = Annotated[Whole, between(1, 600_000)]
 Name = Annotated[str, BeforeValidator(_filled)]
 FilePath = Annotated[Path, BeforeValidator(_filled)]
+MaybeFile = Annotated[Path | None, BeforeValidator(lambda value: value or None)]
 DatabaseUrl = Annotated[SecretStr, AfterValidator(_database_url)]
 ListenAddress = Annotated[InstanceOf[Address], BeforeValidator(_address)]
 AdminAddress = Annotated[InstanceOf[Address] | None, BeforeValidator(_admin_address)]
-Backend = Annotated[str, BeforeValidator(_software_only)]
-MacKey = Annotated[str, AfterValidator(_no_mac)]
+HostAddress = Annotated[InstanceOf[Address], BeforeValidator(_host_address)]
+PayShieldHeader = Annotated[str, AfterValidator(_payshield_header)]
+PayShieldLmkId = Annotated[str, AfterValidator(_payshield_lmk_id)]
 FileUpdateName = Annotated[str, AfterValidator(_file_name)]

@@ -13,20 +13,11 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
-from urllib.parse import urlsplit
+from typing import Annotated, Any, Self
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    PrivateAttr,
-    SecretStr,
-    ValidationError,
-)
+from pydantic import BeforeValidator, Field, PrivateAttr, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from switch.setting_errors import (
@@ -37,22 +28,19 @@ from switch.setting_errors import (
     refusal_of,
     unknown,
 )
-from switch.setting_values import (
-    Address,
-    AdminAddress,
-    Backend,
-    Count,
-    DatabaseUrl,
-    FilePath,
-    FileUpdateName,
-    ListenAddress,
-    MacKey,
-    Milliseconds,
-    Name,
-    Whole,
-    between,
-    packaged_key_file,
+from switch.setting_sections import (
+    SECTIONS,
+    Admin,
+    Database,
+    Demo,
+    Hsm,
+    Link,
+    Log,
+    Section,
+    Unwind,
+    Vault,
 )
+from switch.setting_values import Address
 
 __all__ = [
     "Address",
@@ -78,115 +66,6 @@ DEMO: dict[str, Any] = {
     "links": [{"name": "demo", "dialect": "iso87-ascii", "listen": "127.0.0.1:8583"}]
 }
 DEMO_SOURCE = "demo settings"
-
-
-class Section(BaseModel):
-    """A table of the file: nothing unknown in it, nothing changed later."""
-
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, validate_default=True, hide_input_in_errors=True
-    )
-
-
-class Database(Section):
-    """Where the ledger is, and how long the switch waits for it."""
-
-    url: DatabaseUrl = SecretStr("embedded")
-    data_dir: FilePath = Path("var/postgres")
-    connections: Annotated[Whole, between(1, 100)] = 2
-    batch_max: Annotated[Whole, between(1, 1_000)] = 64
-    connect_timeout_ms: Milliseconds = 5_000
-
-    @property
-    def is_embedded(self) -> bool:
-        """True where the switch starts the server itself."""
-        return self.url.get_secret_value() == "embedded"
-
-    @property
-    def url_public(self) -> str:
-        """The URL without user, password and options, for logs and pages."""
-        if self.is_embedded:
-            return "embedded"
-        parts = urlsplit(self.url.get_secret_value())
-        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
-
-
-class Admin(Section):
-    """The read-only HTTP port; None is off."""
-
-    listen: AdminAddress = Address("127.0.0.1", 8580)
-
-
-class Hsm(Section):
-    """Which HSM is asked, and the files of the software one."""
-
-    backend: Backend = "software"
-    keys: FilePath = Field(default_factory=lambda: packaged_key_file("keys.toml"))
-    kbpk_file: FilePath = Field(default_factory=lambda: packaged_key_file("kbpk.dev"))
-    production: bool = False
-    allow_software: bool = False
-    budget_ms: Milliseconds = 100
-
-
-class Vault(Section):
-    """The logical names of the keys that hide a PAN."""
-
-    token_key: Name = "pan_token"  # noqa: S105 - the name of a key, not the key
-    data_key: Name = "pan_data"
-
-
-class Unwind(Section):
-    """The journal of approvals that may have to be taken back."""
-
-    journal: FilePath = Path("var/unwinds.journal")
-
-
-class Log(Section):
-    """What is logged, and how many lines wait for a slow reader."""
-
-    level: Literal["debug", "info", "warning", "error"] = "info"
-    queue_max: Count = 10_000
-
-
-class Demo(Section):
-    """The demo program."""
-
-    load_when_empty: bool = True
-
-
-class Link(Section):
-    """One address that a scheme connects to."""
-
-    name: Name
-    listen: ListenAddress
-    dialect: Name = "iso87-ascii"
-    framing: Name = "2-byte"
-    answer_within_ms: Annotated[Whole, between(10, 60_000)] = 250
-    margin_ms: Annotated[Whole, between(1, 60_000)] = 50
-    in_flight_max: Count = 256
-    connections_max: Count = 64
-    frame_max: Annotated[Whole, between(64, 65_535)] = 4_096
-    idle_timeout_s: Annotated[Whole, between(0, 86_400)] = 0
-    zone_pin_key: Name = "zpk"
-    pin_block_format: Literal["iso-0", "iso-1", "iso-3", "iso-4"] = "iso-0"
-    mac_key: MacKey = ""
-    file_updates: bool = False
-    file_update_name: FileUpdateName = ""
-    file_update_answer_s: Annotated[Whole, between(1, 600)] = 10
-    scheme: str = ""
-
-
-#: Every section by its name; of `links` each.
-SECTIONS: dict[str, type[Section]] = {
-    "database": Database,
-    "admin": Admin,
-    "hsm": Hsm,
-    "vault": Vault,
-    "unwind": Unwind,
-    "log": Log,
-    "demo": Demo,
-    "links": Link,
-}
 
 
 def _by_index(value: object) -> object:
@@ -260,31 +139,59 @@ class Settings(BaseSettings):
 
     def check_keys(self, keys: Collection[str]) -> None:
         """Raise `SettingsError` for the first key that is named here and is none of these."""
-        named = {f"vault.{name}": getattr(self.vault, name) for name in ("token_key", "data_key")}
+        vault = self.vault
+        named = [("vault.token_keys", name) for name in vault.token_keys]
+        named += [("vault.data_keys", name) for name in vault.data_keys]
         for index, link in enumerate(self.links):
-            named[f"links[{index}].zone_pin_key"] = link.zone_pin_key
-        for setting, name in named.items():
+            named.append((f"links[{index}].zone_pin_key", link.zone_pin_key))
+            for setting in ("mac_key", "zone_master_key"):
+                if name := getattr(link, setting):
+                    named.append((f"links[{index}].{setting}", name))
+        for setting, name in named:
             if name not in keys:
                 raise self.refusal(setting, f"must be one of {', '.join(sorted(keys))}")
 
     def _anchored(self, folder: Path) -> Self:
         paths = {"database": ("data_dir",), "hsm": ("keys", "kbpk_file"), "unwind": ("journal",)}
-        sections = {}
+        sections: dict[str, Section] = {}
         for name, fields in paths.items():
             section: Section = getattr(self, name)
-            absolute = {field: folder / getattr(section, field) for field in fields}
-            sections[name] = section.model_copy(update=absolute)
+            sections[name] = _anchored(section, folder, fields)
+        hsm = sections["hsm"]
+        assert isinstance(hsm, Hsm)  # noqa: S101 - for mypy
+        sections["hsm"] = hsm.model_copy(
+            update={
+                "payshield": _anchored(
+                    hsm.payshield, folder, ("tls_ca", "tls_certificate", "tls_key")
+                ),
+                "pkcs11": _anchored(hsm.pkcs11, folder, ("pin_file",)),
+            }
+        )
         return self.model_copy(update=sections)
+
+
+def _anchored(section: Section, folder: Path, fields: Iterable[str]) -> Section:
+    """The section with its relative paths made absolute, from a folder."""
+    paths = {field: getattr(section, field) for field in fields}
+    return section.model_copy(
+        update={field: folder / path for field, path in paths.items() if path is not None}
+    )
 
 
 def _contradictions(settings: Settings) -> Iterator[tuple[str, str]]:
     """What each value allows and all together do not: key and reason."""
     hsm, links = settings.hsm, settings.links
-    if hsm.production and not hsm.allow_software:
+    if hsm.production and hsm.backend == "software" and not hsm.allow_software:
         yield "hsm.production", "the software backend is not PCI-capable: allow_software says so"
     for name in ("keys", "kbpk_file"):
         if not getattr(hsm, name).is_file():
             yield f"hsm.{name}", "there is no such file"
+    if hsm.backend == "payshield" and not hsm.payshield.addresses:
+        yield "hsm.payshield.addresses", "must name one host:port at least"
+    if hsm.backend == "pkcs11":
+        for name in ("module", "token", "pin_file"):
+            if not getattr(hsm.pkcs11, name):
+                yield f"hsm.pkcs11.{name}", "must be given where the backend is pkcs11"
     taken = {"admin.listen": settings.admin.listen} if settings.admin.listen else {}
     names: dict[str, str] = {}
     for index, link in enumerate(links):
@@ -296,6 +203,8 @@ def _contradictions(settings: Settings) -> Iterator[tuple[str, str]]:
         for key, address in taken.items():
             if link.listen.overlaps(address):
                 yield f"{here}.listen", f"is the address of {key} too"
+        if link.mac_network and not link.mac_key:
+            yield f"{here}.mac_network", "needs a mac_key"
         if link.file_updates and not link.file_update_name:
             yield f"{here}.file_update_name", "must be given where file_updates is true"
         names[link.name] = here

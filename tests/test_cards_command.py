@@ -116,7 +116,7 @@ def test_cards_under_other_keys_are_left_alone(database: str) -> None:
     desk.rows("UPDATE cards SET pan_ciphertext = '\\x00'")
     for words in ("cards create --account acc-0000001", "cards show -"):
         more = (*PLASTIC, *WHY) if "create" in words else ()
-        assert "under another token_key" in desk.refused(words, *more, told=OTHER)
+        assert "under other token_keys" in desk.refused(words, *more, told=OTHER)
 
 
 # Files.

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic_core import PydanticUndefined
 
-from switch.settings import SECTIONS, Address, Settings, SettingsError
+from switch.setting_sections import SECTIONS
+from switch.settings import Address, Settings, SettingsError
 
 ROOT = Path(__file__).parent.parent
 LINK = '[[links]]\nname = "a"\nlisten = "127.0.0.1:9001"\n'
@@ -18,7 +19,7 @@ SECOND = '[[links]]\nname = "b"\n'
 ONE_LINK = "links: at least one [[links]] is needed"
 NO_LINKS = "links: must be [[links]]; variables count them from 0 without a gap"
 NO_IPV6 = "links[0].listen: must be host:port, and an IPv6 host stands in brackets"
-NO_MAC = "links[0].mac_key: must be empty: this version neither verifies nor makes MACs (DE64, 128)"
+NO_MAC = "links[0].mac_network: needs a mac_key"
 NO_TLS = "links[0].tls: TLS is not supported by this version"
 DEADLINE = "links[0].answer_within_ms: must be 10 to 60000"
 NO_NUMBER = "links[0].answer_within_ms: must be a whole number"
@@ -26,7 +27,7 @@ MARGIN = "links[0].margin_ms: must be less than answer_within_ms"
 PIN_BLOCK = "links[0].pin_block_format: must be 'iso-0', 'iso-1', 'iso-3' or 'iso-4'"
 TAKEN = "links[1].listen: is the address of links[0].listen too"
 ADMIN = "admin.listen: must be a loopback address: the admin port has no TLS and no token"
-BACKEND = 'hsm.backend: must be "software", the only backend of this version'
+BACKEND = "hsm.backend: must be 'software', 'aws', 'payshield' or 'pkcs11'"
 PRODUCTION = "hsm.production: the software backend is not PCI-capable: allow_software says so"
 LEVEL = "log.level: must be 'debug', 'info', 'warning' or 'error'"
 NO_TABLE = "is not TOML: Expected ']' at the end of a table declaration (at line 1, column 10)"
@@ -83,7 +84,7 @@ REFUSED = [
     (SECOND + "connect = 'h:1'", "links[0].connect: only listen is supported by this version"),
     (LINK + "connect = 'h:1'", "links[0].connect: only listen is supported by this version"),
     (LINK + "tls = {}", NO_TLS),
-    (LINK + "mac_key = 'mak'", NO_MAC),
+    (LINK + "mac_network = true", NO_MAC),
     (LINK + "answer_within_ms = 9", DEADLINE),
     (LINK + "answer_within_ms = 60001", DEADLINE),
     (LINK + "answer_within_ms = 'x'", NO_NUMBER),
@@ -109,7 +110,23 @@ REFUSED = [
     (HSM + LINK + LINK.replace("9001", "9002"), "links[1].name: is the name of links[0] too"),
     ("[admin]\nlisten = '0.0.0.0:8580'\n" + LINK, ADMIN),
     ("[admin]\nlisten = 'example.com:80'\n" + LINK, ADMIN),
-    ("[hsm]\nbackend = 'aws'\n" + LINK, BACKEND),
+    ("[hsm]\nbackend = 'thales'\n" + LINK, BACKEND),
+    (
+        "[hsm]\nbackend = 'payshield'\n" + LINK,
+        "hsm.payshield.addresses: must name one host:port at least",
+    ),
+    (
+        "[hsm]\nbackend = 'payshield'\n[hsm.payshield]\naddresses = ['x']\n" + LINK,
+        "hsm.payshield.addresses[0]: must be host:port",
+    ),
+    (
+        "[hsm.payshield]\nadresses = ['x:1']\n" + LINK,
+        "hsm.payshield.adresses: unknown key, did you mean addresses?",
+    ),
+    (
+        "[hsm]\nbackend = 'pkcs11'\n" + LINK,
+        "hsm.pkcs11.module: must be given where the backend is pkcs11",
+    ),
     (HSM + "production = true\n" + LINK, PRODUCTION),
     (HSM + "production = 'maybe'\n" + LINK, "hsm.production: must be true or false"),
     (HSM.replace("keys.toml", "none") + LINK, "hsm.keys: there is no such file"),
@@ -121,7 +138,9 @@ REFUSED = [
     ("[database]\nconnections = 0\n" + LINK, "database.connections: must be 1 to 100"),
     ("[database]\nbatch_max = 0\n" + LINK, "database.batch_max: must be 1 to 1000"),
     ("[unwind]\njournal = 3\n" + LINK, "unwind.journal: must be text"),
-    ("[vault]\ntoken_key = ''\n" + LINK, "vault.token_key: must not be empty"),
+    ("[vault]\ntoken_keys = ['']\n" + LINK, "vault.token_keys[0]: must not be empty"),
+    ("[vault]\ntoken_keys = []\n" + LINK, "vault.token_keys: must name one at least"),
+    ("[vault]\ntoken_key = 'x'\n" + LINK, "vault.token_key: is a list now: token_keys"),
 ]
 
 
@@ -278,7 +297,7 @@ def test_settings_do_not_change() -> None:
 @pytest.mark.parametrize(
     ("keys", "line"),
     [
-        ({"pan_data", "zpk"}, "switch.toml: vault.token_key: must be one of pan_data, zpk"),
+        ({"pan_data", "zpk"}, "switch.toml: vault.token_keys: must be one of pan_data, zpk"),
         ({"pan_data", "pan_token"}, "links[0].zone_pin_key: must be one of pan_data, pan_token"),
     ],
 )
@@ -311,11 +330,20 @@ def test_addresses_overlap_where_both_cannot_be_listened_on() -> None:
 
 def defaults() -> dict[str, str]:
     """Every setting by its dotted name, with its default as TOML writes it."""
-    found = {}
+    found: dict[str, str] = {}
     for section, model in SECTIONS.items():
-        prefix = "links[]" if model is SECTIONS["links"] else section
-        for name, field in model.model_fields.items():
-            value = field.get_default(call_default_factory=True)
+        found |= defaults_of("links[]" if model is SECTIONS["links"] else section, model)
+    return found
+
+
+def defaults_of(prefix: str, model: type[BaseModel]) -> dict[str, str]:
+    """Those of a section and of the tables in it."""
+    found: dict[str, str] = {}
+    for name, field in model.model_fields.items():
+        value = field.get_default(call_default_factory=True)
+        if isinstance(value, BaseModel):
+            found |= defaults_of(f"{prefix}.{name}", type(value))
+        else:
             found[f"{prefix}.{name}"] = "required" if value is PydanticUndefined else toml(value)
     return found
 
@@ -327,6 +355,9 @@ def toml(value: Any) -> str:
         return str(value).lower()
     if isinstance(value, Path) and value.is_absolute():
         value = value.relative_to(ROOT)
+    if isinstance(value, tuple | list):
+        return f"[{', '.join(toml(each) for each in value)}]"
+    value = "" if value is None else value
     return str(value) if isinstance(value, int) else f'"{value}"'
 
 
@@ -340,14 +371,21 @@ def test_every_setting_is_documented() -> None:
     assert defaults() == {name: default or required for name, default, required in rows}
 
 
+def shown_in(tables: dict[str, Any], prefix: str = "") -> dict[str, str]:
+    """Every setting of an example by its dotted name, as it stands there."""
+    found: dict[str, str] = {}
+    for name, value in tables.items():
+        if isinstance(value, dict):
+            found |= shown_in(value, f"{prefix}{name}.")
+        else:
+            found[f"{prefix}{name}"] = toml(value)
+    return found
+
+
 def test_the_example_has_every_setting_and_loads() -> None:
     """switch.toml.example is complete, shows the defaults, and is served as it stands."""
     example = tomllib.loads((ROOT / "switch.toml.example").read_text())
-    shown = {
-        f"{section}{'[]' if section == 'links' else ''}.{name}": toml(value)
-        for section, table in example.items()
-        for name, value in (table[0] if section == "links" else table).items()
-    }
+    shown = shown_in(example | {"links[]": example.pop("links")[0]})
     required = {"links[].name": '"demo"', "links[].listen": '"127.0.0.1:8583"'}
     assert {**defaults(), **required} == shown
     assert Settings.load().links == Settings.load(ROOT / "switch.toml.example").links

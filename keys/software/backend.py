@@ -17,6 +17,9 @@ from typing import TypeVar
 from keys.hsm import (
     ArpcMethod,
     ArqcAnswer,
+    Capability,
+    CardCode,
+    CardVerificationValue,
     Cryptogram,
     HsmRejected,
     HsmUnavailable,
@@ -83,13 +86,43 @@ _MAC_MAKE = {m: _Use("making MACs", usage, a, "CGN") for m, (usage, a, _) in _MA
 _MAC_VERIFY = {m: _Use("verifying MACs", usage, a, "CVN") for m, (usage, a, _) in _MACS.items()}
 
 
+#: What this backend can do; EMV 2000 comes to it where it is allowed.
+_CAPABILITIES = frozenset(
+    {
+        Capability.CARD_CODE,
+        Capability.PIN_ISO_0,
+        Capability.PIN_ISO_1,
+        Capability.PIN_ISO_3,
+        Capability.PIN_ISO_4,
+        Capability.VISA_PVV,
+        Capability.IBM_3624,
+        Capability.TRANSLATE_PIN,
+        Capability.CARD_KEY_A,
+        Capability.CARD_KEY_B,
+        Capability.ARQC_CARD_KEY,
+        Capability.ARQC_COMMON,
+        Capability.ARPC_1,
+        Capability.ARPC_2,
+        Capability.MAC_ISO9797_1,
+        Capability.MAC_ISO9797_3,
+        Capability.MAC_AES_CMAC,
+        Capability.MAC_TDES_CMAC,
+    }
+)
+
+
 class SoftwareHsm:
     """An HSM of keys in this process. See `keys.hsm.Hsm` for its questions."""
 
+    name = "software"
     is_inline = True
 
-    def __init__(self, keys: Mapping[str, Key]) -> None:
-        """Prepare the keys, by logical name; those of other usages are left alone."""
+    def __init__(self, keys: Mapping[str, Key], *, emv_2000: bool = False) -> None:
+        """Prepare the keys, by logical name; those of other usages are left alone.
+
+        EMV 2000 session keys are for cards that should have expired: they are off unless asked for.
+        """
+        self.capabilities = _CAPABILITIES | ({Capability.ARQC_EMV_2000} if emv_2000 else set())
         self._keys = dict(keys)
         self._open = True
         self._card_codes = self._prepare(_CARD_CODE, CardCodeKey.prepare)
@@ -101,8 +134,19 @@ class SoftwareHsm:
         self._mac_make = {m: self._prepare(_MAC_MAKE[m], _MACS[m][2]) for m in _MACS}
         self._mac_verify = {m: self._prepare(_MAC_VERIFY[m], _MACS[m][2]) for m in _MACS}
 
-    def check(self, ref: KeyRef) -> None:
-        """Raise `HsmRejected` where no key has this name, or its check value is another."""
+    async def open(self) -> None:
+        """Nothing is waited for; the key file's check values were compared when it was read."""
+
+    def check(self, ref: KeyRef, *usages: str) -> None:
+        """Raise `HsmRejected` where no key has this name, its check value is another, or it is for
+        other uses.
+        """
+        key = self._checked(ref)
+        if key.usage not in usages:
+            raise HsmRejected(f"key {ref.name!r}: is {key.usage}, not {' or '.join(usages)}")
+
+    def _checked(self, ref: KeyRef) -> Key:
+        """Find a key with the check value that is pinned for it."""
         if not self._open:
             raise HsmUnavailable("the software HSM is closed")
         key = self._keys.get(ref.name)
@@ -110,18 +154,19 @@ class SoftwareHsm:
             raise HsmRejected(f"key {ref.name!r}: there is none of this name")
         if not key.has_check_value(ref.kcv):
             raise HsmRejected(f"key {ref.name!r}: its check value is not the pinned one")
+        return key
 
-    async def verify_card_code(
-        self, key: KeyRef, *, pan: str, expiry: str, service_code: str, code: str
-    ) -> Verdict:
+    async def verify_card_code(self, key: KeyRef, of: CardCode, *, pan: str, code: str) -> Verdict:
         """Compare a CVV, CVV2 or iCVV; what is not three digits is a mismatch."""
+        if not isinstance(of, CardVerificationValue):
+            raise HsmRejected("card code: the software backend cannot verify this one")
         prepared = self._find(key, _CARD_CODE, self._card_codes)
         require_pan(pan)
-        require_digits("expiry", expiry, 4, 4)
-        require_digits("service_code", service_code, 3, 3)
+        require_digits("expiry", of.expiry, 4, 4)
+        require_digits("service_code", of.service_code, 3, 3)
         if not are_digits(code, CODE_LENGTH, CODE_LENGTH):
             return _MISMATCH
-        return _compare(card_code(prepared, pan, expiry, service_code), code)
+        return _compare(card_code(prepared, pan, of.expiry, of.service_code), code)
 
     async def verify_pin(
         self,
@@ -231,7 +276,7 @@ class SoftwareHsm:
 
     def _find(self, ref: KeyRef, use: _Use, prepared: Mapping[str, T]) -> T:
         """Find a prepared key, with the check value that is pinned for it."""
-        self.check(ref)
+        self._checked(ref)
         try:
             return prepared[ref.name]
         except KeyError:

@@ -115,6 +115,14 @@ _BINDINGS = {
 }
 
 
+def read_header(block: str) -> Header:
+    """Read what a key block says of its key, unproven; raise `KeyBlockError` where it says nothing.
+
+    Only `unwrap` proves that the header belongs to the key.
+    """
+    return _parse_header(block)[0]
+
+
 def unwrap(kbpk: bytes, block: str) -> Key:
     """Read a key block of version A, B, C or D; raise `KeyBlockError` where it is not whole."""
     header, size = _parse_header(block)

@@ -100,13 +100,14 @@ def cards(count: int, config: Path | None) -> None:
         if PIN_KEY not in keys:
             raise settings.refusal("hsm.keys", f"has no {PIN_KEY!r}, which the cards' PINs need")
         vault = prepare.vault_of(settings, keys)
+        pin_key = prepare.open_blocks(settings, keys, PIN_KEY)[PIN_KEY]
         async with prepare.database(settings, prepare=prepare.make_ready) as url:
             connection = await asyncpg.connect(url)
             try:
                 if await loader.is_empty(connection):  # their program is the demo's
                     await loader.reset(connection, vault)
                 return await loader.add_load_cards(
-                    connection, vault, keys[PIN_KEY], count, progress=progress
+                    connection, vault, pin_key, count, progress=progress
                 )
             finally:
                 await connection.close()

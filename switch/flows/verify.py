@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from keys.hsm import (
     ArpcMethod,
     ArqcAnswer,
+    CardVerificationValue,
     Cryptogram,
     HsmUnavailable,
     Ibm3624,
@@ -65,14 +66,13 @@ async def arpc_over(
     """The response cryptogram over another code than the one that was asked for with the
     verification; none where the HSM does not make it in time.
     """
-    chip = cryptogram(case)
+    key, chip = case.program.keys.cryptogram, cryptogram(case)
+    assert key is not None  # noqa: S101 - the cryptogram was verified with it
     deadline = case.request.deadline
     try:
         async with asyncio.timeout_at((deadline.decide_by + deadline.answer_by) / 2):
             data = arpc_data(case, chip, response_code, is_approved=is_approved)
-            answer = await issuer.hsm.verify_arqc(
-                case.program.keys.cryptogram, chip, arpc_data=data
-            )
+            answer = await issuer.hsm.verify_arqc(key, chip, arpc_data=data)
     except (HsmUnavailable, TimeoutError):
         return None
     return answer.arpc
@@ -120,14 +120,15 @@ def _without_answer(case: Case, asked: dict[str, Any]) -> Verdict | None:
 
 
 def _cryptogram(case: Case, issuer: Issuer) -> _Question[ArqcAnswer] | None:
-    if not brings_cryptogram(case):
+    key = case.program.keys.cryptogram
+    if key is None or not brings_cryptogram(case):
         return None
     try:
         chip = cryptogram(case)
     except CryptogramError:
         return None
     data = arpc_data(case, chip, ARC_APPROVED.decode(), is_approved=True)
-    return issuer.hsm.verify_arqc(case.program.keys.cryptogram, chip, arpc_data=data)
+    return issuer.hsm.verify_arqc(key, chip, arpc_data=data)
 
 
 def _track_code(case: Case, issuer: Issuer) -> _Question[Verdict] | None:
@@ -137,8 +138,8 @@ def _track_code(case: Case, issuer: Issuer) -> _Question[Verdict] | None:
     whose entry mode nobody knows, is verified too. It is verified over what we know of the
     plastic: over the track's own words, whoever writes a track could choose which code passes.
     """
-    track, plastic = case.request.track, case.plastic
-    if track is None or plastic is None:
+    track, plastic, key = case.request.track, case.plastic, case.program.keys.card_code
+    if track is None or plastic is None or key is None:
         return None
     start = case.program.track_code_offset
     code = track.discretionary[start : start + _CODE_LENGTH]
@@ -146,27 +147,19 @@ def _track_code(case: Case, issuer: Issuer) -> _Question[Verdict] | None:
         return None
     is_chip = case.request.channel in ("chip", "contactless") and not case.request.is_stripe
     service_code = case.program.icvv_service_code if is_chip else plastic.service_code
-    return issuer.hsm.verify_card_code(
-        case.program.keys.card_code,
-        pan=track.pan,
-        expiry=plastic.expiry,
-        service_code=service_code,
-        code=code,
-    )
+    made_of = CardVerificationValue(plastic.expiry, service_code)
+    return issuer.hsm.verify_card_code(key, made_of, pan=track.pan, code=code)
 
 
 def _cvv2(case: Case, issuer: Issuer) -> _Question[Verdict] | None:
-    code, plastic = case.request.cvv2, case.plastic
-    if code is None or plastic is None:
+    code, plastic, key = case.request.cvv2, case.plastic, case.program.keys.card_code
+    if code is None or plastic is None or key is None:
         return None
     expiry = plastic.expiry
-    return issuer.hsm.verify_card_code(
-        case.program.keys.card_code,
-        pan=case.request.pan,
-        expiry=expiry[2:] + expiry[:2] if case.program.cvv2_expiry_is_mmyy else expiry,
-        service_code=_CVV2_SERVICE_CODE,
-        code=code,
+    made_of = CardVerificationValue(
+        expiry[2:] + expiry[:2] if case.program.cvv2_expiry_is_mmyy else expiry, _CVV2_SERVICE_CODE
     )
+    return issuer.hsm.verify_card_code(key, made_of, pan=case.request.pan, code=code)
 
 
 def _pin(case: Case, issuer: Issuer) -> _Question[Verdict] | None:
@@ -184,15 +177,16 @@ def _pin(case: Case, issuer: Issuer) -> _Question[Verdict] | None:
 
 
 def _pin_reference(case: Case) -> PinReference | None:
-    """What the card's PIN is compared with; none for a card without a PIN."""
-    method, reference = case.card.pin_method, case.card.pin_reference
-    if method is None or reference is None:
+    """What the card's PIN is compared with; none for a card or a program without PINs."""
+    method, reference, keys = case.card.pin_method, case.card.pin_reference, case.program.keys
+    key = keys.visa_pvv if method == "visa_pvv" else keys.ibm3624
+    if method is None or reference is None or key is None:
         return None
     if method == "visa_pvv":
-        return VisaPvv(case.program.keys.visa_pvv, pvki=reference[0], pvv=reference[1:])
+        return VisaPvv(key, pvki=reference[0], pvv=reference[1:])
     # Validation data: the twelve rightmost PAN digits without the check digit, filled with F.
     return Ibm3624(
-        case.program.keys.ibm3624,
+        key,
         offset=reference,
         decimalization_table=case.program.ibm_decimalization_table,
         validation_data=case.request.pan[-13:-1].ljust(16, _IBM_PAD),

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import StrEnum
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from keys.hsm import (
     ArpcMethod,
+    Capability,
     CardKeyDerivation,
     CryptogramScheme,
     KeyRef,
@@ -38,16 +39,58 @@ class Verification:
 
 @dataclass(frozen=True, slots=True)
 class ProgramKeys:
-    """The issuer's keys by what they verify."""
+    """The issuer's keys by what they verify; none for what the program's cards have not."""
 
-    card_code: KeyRef
-    visa_pvv: KeyRef
-    ibm3624: KeyRef
-    cryptogram: KeyRef
+    card_code: KeyRef | None = None
+    visa_pvv: KeyRef | None = None
+    ibm3624: KeyRef | None = None
+    cryptogram: KeyRef | None = None
+    dcvv: KeyRef | None = None
+    cvc3: KeyRef | None = None
+    cavv: KeyRef | None = None
+    amex_csc: KeyRef | None = None
 
-    def all(self) -> tuple[KeyRef, ...]:
-        """Every key of the program, to be checked at start."""
-        return (self.card_code, self.visa_pvv, self.ibm3624, self.cryptogram)
+    def uses(self) -> dict[str, KeyRef]:
+        """Every key that the program has, by its use, to be checked at start."""
+        refs = {use.name: getattr(self, use.name) for use in fields(self)}
+        return {use: ref for use, ref in refs.items() if ref is not None}
+
+
+#: The TR-31 usages that a key may have for a use (X9.143, table 6).
+KEY_USAGES: Mapping[str, tuple[str, ...]] = {
+    "card_code": ("C0",),
+    "visa_pvv": ("V2",),
+    "ibm3624": ("V1",),
+    "cryptogram": ("E0",),
+    "dcvv": ("E4", "E6"),
+    "cvc3": ("E4", "E6"),
+    "cavv": ("C0",),
+    "amex_csc": ("C0",),
+}
+
+#: What an HSM must be able to do for a key's use.
+_CAPABILITIES: Mapping[str, Capability] = {
+    "card_code": Capability.CARD_CODE,
+    "visa_pvv": Capability.VISA_PVV,
+    "ibm3624": Capability.IBM_3624,
+    "dcvv": Capability.DCVV,
+    "cvc3": Capability.CVC3,
+    "cavv": Capability.CARD_CODE,
+}
+_CARD_KEYS = {
+    CardKeyDerivation.OPTION_A: Capability.CARD_KEY_A,
+    CardKeyDerivation.OPTION_B: Capability.CARD_KEY_B,
+}
+_SESSION_KEYS = {
+    SessionKeyDerivation.NONE: Capability.ARQC_CARD_KEY,
+    SessionKeyDerivation.COMMON: Capability.ARQC_COMMON,
+    SessionKeyDerivation.MASTERCARD: Capability.ARQC_MASTERCARD,
+    SessionKeyDerivation.EMV_2000: Capability.ARQC_EMV_2000,
+}
+_ARPC_METHODS = {
+    ArpcMethod.METHOD_1: Capability.ARPC_1,
+    ArpcMethod.METHOD_2: Capability.ARPC_2,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +112,17 @@ class Program:
     cash_pin: Need
     hold_rules: HoldRules
     bins: tuple[str, ...]  #: the first digits of its PANs: whose an unknown card would be
+
+    def needs(self) -> frozenset[Capability]:
+        """What an HSM must be able to do for this program's cards."""
+        uses = self.keys.uses()
+        needed = {_CAPABILITIES[use] for use in uses if use in _CAPABILITIES}
+        if "cryptogram" in uses:
+            for scheme in self.cryptograms.values():
+                needed.add(_CARD_KEYS[scheme.card_key])
+                needed.add(_SESSION_KEYS[scheme.session_key])
+                needed.add(_ARPC_METHODS[scheme.arpc])
+        return frozenset(needed)
 
     def hold_seconds(self, mcc: str | None) -> int:
         """How long a hold for a merchant of this category stands."""

@@ -12,6 +12,7 @@ import orjson
 
 from keys.hsm import (
     ArqcAnswer,
+    CardCode,
     Cryptogram,
     HsmUnavailable,
     KeyRef,
@@ -64,7 +65,7 @@ class ScriptedHsm:
         verdict = await self._next(self.arqc)
         return ArqcAnswer(verdict, ARPC if verdict is Verdict.MATCH else None)
 
-    async def verify_card_code(self, _: KeyRef, **__: str) -> Verdict:
+    async def verify_card_code(self, _: KeyRef, of: CardCode, **__: str) -> Verdict:
         return await self._next(self.code)
 
     async def verify_pin(self, _: object, **__: object) -> Verdict:

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import pytest
 
-from keys.hsm import Hsm, KeyRef, Verdict
+from keys.hsm import CardCode, CardVerificationValue, Hsm, KeyRef, Verdict
 from keys.vault import Vault
 from switch.flows.issuer import Issuer
 from switch.flows.verify import verify
@@ -28,9 +28,10 @@ class NotingHsm(ScriptedHsm):
         super().__init__()
         self.asked: list[tuple[str, str]] = []
 
-    async def verify_card_code(self, _: KeyRef, **over: str) -> Verdict:
-        self.asked.append((over["expiry"], over["service_code"]))
-        return await super().verify_card_code(_, **over)
+    async def verify_card_code(self, _: KeyRef, of: CardCode, **over: str) -> Verdict:
+        assert isinstance(of, CardVerificationValue)
+        self.asked.append((of.expiry, of.service_code))
+        return await super().verify_card_code(_, of, **over)
 
 
 async def codes_asked(fields: Mapping[int, str | None]) -> list[tuple[str, str]]:

@@ -10,6 +10,7 @@ from keys.hsm import (
     ArpcMethod,
     ArqcAnswer,
     CardKeyDerivation,
+    CardVerificationValue,
     Cryptogram,
     CryptogramScheme,
     Hsm,
@@ -66,7 +67,7 @@ async def test_a_wrong_card_code_is_a_mismatch(
 ) -> None:
     """Whatever stands where a card code should be, it is a mismatch and never a fault."""
     verdict = await hsm.verify_card_code(
-        ref("cvk", keys["cvk"]), pan=PAN, expiry="3012", service_code="201", code=code
+        ref("cvk", keys["cvk"]), CardVerificationValue("3012", "201"), pan=PAN, code=code
     )
     assert Verdict.MISMATCH is verdict
 
@@ -266,7 +267,7 @@ Question = Callable[[SoftwareHsm, KeyRef], Awaitable[object]]
 #: the key that each question needs, and the question
 QUESTIONS: dict[str, Question] = {
     "cvk": lambda hsm, key: hsm.verify_card_code(
-        key, pan=PAN, expiry="3012", service_code="201", code="625"
+        key, CardVerificationValue("3012", "201"), pan=PAN, code="625"
     ),
     "pvk": lambda hsm, key: hsm.verify_pin(
         VisaPvv(key, "1", "0385"),
@@ -320,12 +321,14 @@ async def test_a_key_with_another_check_value_is_refused(
     """A pinned check value that differs is refused at start and at every question."""
     for wrong in (KeyRef("cvk", "000000"), KeyRef("nothing", "BA6A21"), KeyRef("cvk", "")):
         with pytest.raises(HsmRejected):
-            hsm.check(wrong)
+            hsm.check(wrong, "C0")
         with pytest.raises(HsmRejected):
             await QUESTIONS["cvk"](hsm, wrong)
-    hsm.check(KeyRef("cvk", "ba6a21"))
-    hsm.check(KeyRef("zpk_aes", "270389"))
-    hsm.check(KeyRef("zpk_aes", "270389F4B0"))
+    hsm.check(KeyRef("cvk", "ba6a21"), "C0")
+    hsm.check(KeyRef("zpk_aes", "270389"), "P0")
+    hsm.check(KeyRef("zpk_aes", "270389F4B0"), "K0", "P0")
+    with pytest.raises(HsmRejected, match="C0, not V2"):
+        hsm.check(KeyRef("cvk", "BA6A21"), "V2")
 
 
 def test_a_triple_length_card_key_is_refused_at_start() -> None:

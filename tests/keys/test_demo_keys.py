@@ -6,7 +6,15 @@ from typing import Any
 
 import pytest
 
-from keys.hsm import Ibm3624, KeyRef, PinBlockFormat, PinReference, Verdict, VisaPvv
+from keys.hsm import (
+    CardVerificationValue,
+    Ibm3624,
+    KeyRef,
+    PinBlockFormat,
+    PinReference,
+    Verdict,
+    VisaPvv,
+)
 from keys.keyfile import Key
 from keys.software import issuing
 from keys.software.backend import SoftwareHsm
@@ -21,7 +29,7 @@ def test_the_key_file_has_the_programs_keys(
 ) -> None:
     """Each key of the program stands in the file, under its usage and check value."""
     assert (key["clear"], key["usage"][:2]) == (keys[name].material.hex().upper(), keys[name].usage)
-    hsm.check(KeyRef(name, key["kcv"]))
+    hsm.check(KeyRef(name, key["kcv"]), keys[name].usage)
 
 
 @pytest.mark.parametrize("card", CARDS)
@@ -38,9 +46,8 @@ async def test_every_card_code_is_the_programs(
     ):  # fmt: skip
         assert Verdict.MATCH is await hsm.verify_card_code(
             ref("cvk", keys["cvk"]),
+            CardVerificationValue(expiry, service_code),
             pan=card["pan"],
-            expiry=expiry,
-            service_code=service_code,
             code=code,
         )
 

@@ -37,10 +37,14 @@ REFUSED = [
     pytest.param("[cvk", "not TOML at ", id="bad TOML"),
     pytest.param('cvk = "x"', "cvk: a table with block and kcv is needed", id="no table"),
     pytest.param(f'[cvk]\nblock = "{BLOCK}"', "cvk: kcv: a string is needed", id="no kcv"),
-    pytest.param('[cvk]\nkcv = "BA6A21"', "cvk: block: a string is needed", id="no block"),
+    pytest.param(
+        '[cvk]\nkcv = "BA6A21"',
+        "cvk: one of block, aws, payshield, pkcs11, kms is needed",
+        id="no place",
+    ),
     pytest.param(
         f'[cvk]\nblok = "x"\nblock = "{BLOCK}"\nkcv = "BA6A21"',
-        "cvk: unknown setting 'blok'; there are block, kcv and note",
+        "cvk: unknown setting 'blok'; there are algorithm, aws, block, kcv, kms, note",
         id="unknown setting",
     ),
     pytest.param(

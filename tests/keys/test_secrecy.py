@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from keys.hsm import (
     ArpcMethod,
     CardKeyDerivation,
+    CardVerificationValue,
     Cryptogram,
     CryptogramScheme,
     HsmRejected,
@@ -61,7 +62,7 @@ async def test_card_code_questions_are_silent(
     """A card code question of any text is answered or refused, and says nothing of it."""
     await silent(
         HSM.verify_card_code(
-            REFS["cvk"], pan=pan, expiry=expiry, service_code=service_code, code=code
+            REFS["cvk"], CardVerificationValue(expiry, service_code), pan=pan, code=code
         ),
         pan, expiry, service_code, code,
     )  # fmt: skip

@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 import pytest
 
-from keys.hsm import ArpcMethod
+from keys.hsm import ArpcMethod, Capability
 from switch.rules.cryptogram import CryptogramError, brings_cryptogram, cryptogram
 from switch.rules.program import Need, Program, ProgramError
 from tests.rules.support import PROGRAM, SETTINGS, case
@@ -40,7 +40,7 @@ def test_settings() -> None:
     assert Need.REFUSED is PROGRAM.verification["ecommerce"].pin
     assert (bytes.fromhex("00820000"), bytes(4)) == (PROGRAM.csu_approved, PROGRAM.csu_declined)
     assert ArpcMethod.METHOD_2 is PROGRAM.cryptograms[18].arpc
-    assert 4 == len(PROGRAM.keys.all())
+    assert {"card_code", "visa_pvv", "ibm3624", "cryptogram"} == set(PROGRAM.keys.uses())
     assert (2 * 3600, 30 * 86_400) == (PROGRAM.hold_seconds("5541"), PROGRAM.hold_seconds("7011"))
 
 
@@ -49,7 +49,6 @@ def test_settings() -> None:
     [
         lambda s: s.pop("time_zone"),
         lambda s: s.update(time_zone="Atlantis/Capital"),
-        lambda s: s["keys"].pop("card_code"),
         lambda s: s["keys"].update(another={"name": "x", "kcv": "y"}),
         lambda s: s["cryptograms"]["18"].update(arpc="method-3"),
         lambda s: s.update(csu_approved="0082000"),
@@ -70,6 +69,20 @@ def test_bad_settings(spoil: Callable[[dict[str, Any]], object]) -> None:
     with pytest.raises(ProgramError, match=r"^program 'demo': ") as raised:
         Program.parse(1, "demo", settings)
     assert "\n" not in str(raised.value)
+
+
+def test_what_an_hsm_must_do() -> None:
+    """A program needs of its HSM what its keys and cryptogram versions are for, and no more."""
+    assert frozenset(
+        {
+            Capability.CARD_CODE, Capability.VISA_PVV, Capability.IBM_3624,
+            Capability.CARD_KEY_A, Capability.CARD_KEY_B, Capability.ARQC_CARD_KEY,
+            Capability.ARQC_COMMON, Capability.ARPC_1, Capability.ARPC_2,
+        }
+    ) == PROGRAM.needs()  # fmt: skip
+    stripes = orjson.loads(orjson.dumps(SETTINGS))
+    stripes["keys"] = {"card_code": SETTINGS["keys"]["card_code"]}
+    assert frozenset({Capability.CARD_CODE}) == Program.parse(1, "stripes", stripes).needs()
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,187 @@
+"""The sections of the settings: what each value may be and what it is where nobody says.
+
+Every setting stands in docs/settings.md and in switch.toml.example.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+
+from switch.setting_values import (
+    Address,
+    AdminAddress,
+    Count,
+    DatabaseUrl,
+    FilePath,
+    FileUpdateName,
+    HostAddress,
+    ListenAddress,
+    MaybeFile,
+    Milliseconds,
+    Name,
+    PayShieldHeader,
+    PayShieldLmkId,
+    Whole,
+    between,
+    packaged_key_file,
+)
+
+
+class Section(BaseModel):
+    """A table of the file: nothing unknown in it, nothing changed later."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, validate_default=True, hide_input_in_errors=True
+    )
+
+
+class Database(Section):
+    """Where the ledger is, and how long the switch waits for it."""
+
+    url: DatabaseUrl = SecretStr("embedded")
+    data_dir: FilePath = Path("var/postgres")
+    connections: Annotated[Whole, between(1, 100)] = 2
+    batch_max: Annotated[Whole, between(1, 1_000)] = 64
+    connect_timeout_ms: Milliseconds = 5_000
+
+    @property
+    def is_embedded(self) -> bool:
+        """True where the switch starts the server itself."""
+        return self.url.get_secret_value() == "embedded"
+
+    @property
+    def url_public(self) -> str:
+        """The URL without user, password and options, for logs and pages."""
+        if self.is_embedded:
+            return "embedded"
+        parts = urlsplit(self.url.get_secret_value())
+        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+class Admin(Section):
+    """The read-only HTTP port; None is off."""
+
+    listen: AdminAddress = Address("127.0.0.1", 8580)
+
+
+class Aws(Section):
+    """AWS Payment Cryptography. Credentials are those of the default chain: a role, best."""
+
+    region: str = ""
+    endpoint_url: str = ""
+    control_endpoint_url: str = ""
+    connections: Annotated[Whole, between(1, 64)] = 16
+
+
+class PayShield(Section):
+    """Thales payShield host commands over TCP."""
+
+    addresses: Annotated[tuple[HostAddress, ...], Field(max_length=8)] = ()
+    connections: Annotated[Whole, between(1, 64)] = 4
+    header: PayShieldHeader = "0000"
+    lmk: Literal["variant", "key-block"] = "variant"
+    lmk_id: PayShieldLmkId = ""
+    tls_ca: MaybeFile = None
+    tls_certificate: MaybeFile = None
+    tls_key: MaybeFile = None
+
+
+class Pkcs11(Section):
+    """A PKCS#11 token, such as SoftHSM2's."""
+
+    module: str = ""
+    token: str = ""
+    pin_file: MaybeFile = None
+    sessions: Annotated[Whole, between(1, 64)] = 4
+
+
+class Hsm(Section):
+    """Which HSM is asked, where its keys are, and what is waited for."""
+
+    backend: Literal["software", "aws", "payshield", "pkcs11"] = "software"
+    keys: FilePath = Field(default_factory=lambda: packaged_key_file("keys.toml"))
+    kbpk_file: FilePath = Field(default_factory=lambda: packaged_key_file("kbpk.dev"))
+    production: bool = False
+    allow_software: bool = False
+    allow_emv_2000: bool = False
+    budget_ms: Milliseconds = 100
+    in_flight_max: Count = 256
+    breaker_failures: Annotated[Whole, between(1, 1_000)] = 10
+    breaker_open_ms: Milliseconds = 1_000
+    aws: Aws = Field(default_factory=Aws)
+    payshield: PayShield = Field(default_factory=PayShield)
+    pkcs11: Pkcs11 = Field(default_factory=Pkcs11)
+
+
+class Vault(Section):
+    """The logical names of the keys that hide a PAN, all live versions of each."""
+
+    token_keys: Annotated[tuple[Name, ...], Field(min_length=1)] = ("pan_token",)
+    data_keys: Annotated[tuple[Name, ...], Field(min_length=1)] = ("pan_data",)
+    kms_region: str = ""
+    kms_endpoint_url: str = ""
+
+
+class Unwind(Section):
+    """The journal of approvals that may have to be taken back."""
+
+    journal: FilePath = Path("var/unwinds.journal")
+
+
+class Log(Section):
+    """What is logged, and how many lines wait for a slow reader."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    queue_max: Count = 10_000
+
+
+class Demo(Section):
+    """The demo program."""
+
+    load_when_empty: bool = True
+
+
+class Link(Section):
+    """One address that a scheme connects to."""
+
+    name: Name
+    listen: ListenAddress
+    dialect: Name = "iso87-ascii"
+    framing: Name = "2-byte"
+    answer_within_ms: Annotated[Whole, between(10, 60_000)] = 250
+    margin_ms: Annotated[Whole, between(1, 60_000)] = 50
+    in_flight_max: Count = 256
+    connections_max: Count = 64
+    frame_max: Annotated[Whole, between(64, 65_535)] = 4_096
+    idle_timeout_s: Annotated[Whole, between(0, 86_400)] = 0
+    zone_pin_key: Name = "zpk"
+    pin_block_format: Literal["iso-0", "iso-1", "iso-3", "iso-4"] = "iso-0"
+    mac_key: str = ""
+    mac_algorithm: Literal["iso9797-1-alg1", "iso9797-1-alg3", "aes-cmac", "tdes-cmac"] = (
+        "iso9797-1-alg3"
+    )
+    mac_padding: Literal["method-1", "method-2"] = "method-1"
+    mac_network: bool = False
+    zone_master_key: str = ""
+    zone_key_overlap_s: Annotated[Whole, between(0, 86_400)] = 600
+    file_updates: bool = False
+    file_update_name: FileUpdateName = ""
+    file_update_answer_s: Annotated[Whole, between(1, 600)] = 10
+    scheme: str = ""
+
+
+#: Every section by its name; of `links` each.
+SECTIONS: dict[str, type[Section]] = {
+    "database": Database,
+    "admin": Admin,
+    "hsm": Hsm,
+    "vault": Vault,
+    "unwind": Unwind,
+    "log": Log,
+    "demo": Demo,
+    "links": Link,
+}
