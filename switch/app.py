@@ -9,10 +9,11 @@ import signal
 from collections.abc import Mapping
 from pathlib import Path
 
-from keys.hsm import PinBlockFormat
+from keys.guard import GuardedHsm
+from keys.hsm import Hsm, PinBlockFormat
 from keys.keyfile import is_development, read_kbpk
 from specs.spec import Spec
-from switch.backends import backend_of
+from switch.backends import backend_of, guarded
 from switch.flows.file_update import FileUpdater, Network
 from switch.flows.issuer import Issuer, PinZone
 from switch.flows.router import Router
@@ -78,7 +79,7 @@ async def _start(
 ) -> None:
     keys, specs = read_keys(settings), read_specs(settings)
     vault = vault_of(settings, keys)
-    hsm = backend_of(settings, keys)
+    hsm = guarded(settings, backend_of(settings, keys), operator, metrics)
     stack.push_async_callback(hsm.close)
     await hsm.open()
     check_links(settings, hsm, keys, specs)
@@ -127,7 +128,7 @@ async def _start(
     ]
     _gauges(metrics, ledger, links)
     if settings.admin.listen:
-        admin = Admin(settings.admin.listen, metrics, lambda: _missing(ledger, links))
+        admin = Admin(settings.admin.listen, metrics, lambda: _missing(ledger, hsm, links))
         await admin.start()
         stack.push_async_callback(admin.stop)
     for link in links:
@@ -183,8 +184,10 @@ def _warn_of_keys(settings: Settings, operator: Operator) -> None:
         operator.event("development_keys", path=path.name, problem="published: worth nothing")
 
 
-def _missing(ledger: Ledger, links: list[Link]) -> list[str]:
+def _missing(ledger: Ledger, hsm: Hsm, links: list[Link]) -> list[str]:
     missing = [] if ledger.is_ready else ["database"]
+    if isinstance(hsm, GuardedHsm) and hsm.is_down:
+        missing.append("hsm")
     if any(link.is_draining for link in links):
         missing.append("draining")
     return missing

@@ -10,8 +10,12 @@ from __future__ import annotations
 import ssl
 from collections.abc import Mapping
 
+from keys.breaker import Breaker
+from keys.guard import GuardedHsm
 from keys.hsm import Hsm, HsmRejected
 from keys.keyfile import KeyEntry
+from switch.operate.events import Operator
+from switch.operate.metrics import Metrics
 from switch.prepare import open_blocks
 from switch.settings import Settings
 
@@ -26,6 +30,24 @@ def backend_of(settings: Settings, entries: Mapping[str, KeyEntry]) -> Hsm:
         case "pkcs11":
             return _pkcs11(settings, entries)
     return _software(settings, entries)
+
+
+def guarded(settings: Settings, hsm: Hsm, operator: Operator, metrics: Metrics) -> Hsm:
+    """The HSM with its limits and its metrics; one that never waits needs none."""
+    if hsm.is_inline:
+        return hsm
+    limited = GuardedHsm(
+        hsm,
+        patience=settings.hsm.budget_ms / 1000,
+        ping_every=settings.hsm.ping_every_ms / 1000,
+        in_flight_max=settings.hsm.in_flight_max,
+        breaker=Breaker(failures_max=settings.hsm.breaker_failures),
+        on_event=operator.event,
+        on_question=metrics.hsm_question,
+    )
+    metrics.gauge("switch_hsm_in_flight", "Questions that an HSM has.", lambda: limited.in_flight)
+    metrics.gauge("switch_hsm_down", "1 while the breaker is open.", lambda: limited.is_down)
+    return limited
 
 
 def _software(settings: Settings, entries: Mapping[str, KeyEntry]) -> Hsm:

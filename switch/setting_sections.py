@@ -111,7 +111,7 @@ class Hsm(Section):
     budget_ms: Milliseconds = 100
     in_flight_max: Count = 256
     breaker_failures: Annotated[Whole, between(1, 1_000)] = 10
-    breaker_open_ms: Milliseconds = 1_000
+    ping_every_ms: Milliseconds = 1_000
     aws: Aws = Field(default_factory=Aws)
     payshield: PayShield = Field(default_factory=PayShield)
     pkcs11: Pkcs11 = Field(default_factory=Pkcs11)

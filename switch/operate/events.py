@@ -23,6 +23,8 @@ WARNINGS = frozenset(
         "file_update_put_off",
         "file_update_unanswered",
         "frame_error",
+        "hsm_breaker",
+        "hsm_waiting",
         "idle_timeout",
         "late_approval_unwound",
         "late_request_settled",

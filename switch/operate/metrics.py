@@ -54,6 +54,19 @@ class Metrics:
             ("event",),
             registry=self._registry,
         )
+        self._hsm_questions = Counter(
+            "switch_hsm_questions",
+            "Questions to the HSM by what became of them.",
+            ("question", "outcome"),
+            registry=self._registry,
+        )
+        self._hsm_seconds = Histogram(
+            "switch_hsm_seconds",
+            "From a question to the HSM to its answer.",
+            ("question",),
+            buckets=BUCKETS,
+            registry=self._registry,
+        )
         # Children by their labels: `labels()` costs as much as a decision's arithmetic.
         self._counters: dict[tuple[str, ...], Counter] = {}
         self._histograms: dict[tuple[str, str], Histogram] = {}
@@ -82,6 +95,12 @@ class Metrics:
         if histogram is None:
             histogram = self._histograms[labels[:2]] = self._seconds.labels(*labels[:2])
         histogram.observe(total_us / 1_000_000)
+
+    def hsm_question(self, name: str, outcome: str, seconds: float) -> None:
+        """Count a question to the HSM and its time; what was not asked took none."""
+        self._hsm_questions.labels(name, outcome).inc()
+        if outcome != "refused":
+            self._hsm_seconds.labels(name).observe(seconds)
 
     def render(self) -> bytes:
         """Everything, in Prometheus' text format."""
