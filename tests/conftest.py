@@ -21,6 +21,7 @@ import pytest
 
 from switch.ledger.embedded import EmbeddedPostgres
 from switch.ledger.migrate import migrate
+from tests import secrecy
 
 T = TypeVar("T")
 
@@ -85,6 +86,7 @@ class PostgresServer:
         name = f"test_{next(self.numbers)}"
         self.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
         yield self.url(name)
+        self.background.run(secrecy.check_database(self.url(name)))
         self.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
     async def close(self) -> None:
@@ -92,6 +94,16 @@ class PostgresServer:
         if self.admin is not None:
             await self.admin.close()
         await self.embedded.stop()
+
+
+secrecy.watch_exceptions()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_secret_in_exceptions() -> Iterator[None]:
+    """No exception of ours said a secret in the whole run."""
+    yield
+    secrecy.check_exceptions()
 
 
 @pytest.fixture(scope="session")

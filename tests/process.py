@@ -18,6 +18,8 @@ from urllib.parse import urlencode
 
 import asyncpg
 
+from tests import secrecy
+
 #: How long anything here may take before a test fails, seconds: never a figure of performance.
 PATIENCE_SECONDS = 30.0
 #: How often a state that should soon change is looked at, seconds.
@@ -135,6 +137,7 @@ class Switch:
             self.process.kill()
             self.process.wait()
         self._end_postgres()
+        secrecy.check_logs(self.folder)
 
     def _end_postgres(self) -> None:
         pids = self.postgres_pids()
