@@ -7,7 +7,7 @@ DEV := $(call MADE_FROM,dev,requirements-dev.lock)
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check install --no-compile
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check faults soak bench bench-quick lock
+.PHONY: help setup run test check contract faults soak bench bench-quick lock
 
 help: ## say what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "make %-12s %s\n", $$1, $$2}'
@@ -37,6 +37,9 @@ check: $(DEV) ## style, types, layers
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+contract: $(DEV) ## every HSM backend asked everything it can do; prints the matrix
+	$(BIN)/python -m tests.contract
 
 soak: $(DEV) ## messages in any order against the model and the audit: MINUTES=5
 	$(BIN)/python -m tests.life.soak --minutes $(or $(MINUTES),5)
