@@ -67,7 +67,8 @@ async def wrong_with(case: Case, hsm: Hsm) -> str | None:
     except (HsmRejected, HsmUnavailable) as error:
         if leak := leaked(error, case.secrets):
             return f"its error tells {leak}"
-        return None if case.answers(type(error)) else f"raised {type(error).__name__}: {error}"
+        kind = HsmRejected if isinstance(error, HsmRejected) else HsmUnavailable
+        return None if case.answers(kind) else f"raised {kind.__name__}: {error}"
     except Exception as error:  # noqa: BLE001 - whatever it is, it is not of the contract
         return f"raised {type(error).__name__}, which no caller expects"
     return None if case.answers(answer) else f"answered {shown(answer)}"
