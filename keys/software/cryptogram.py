@@ -2,7 +2,8 @@
 EMV application cryptograms: card keys, session keys, the ARQC and its ARPC.
 
 Formulas: EMV Book 2, 8.1, 8.2, A1.3 and A1.4. Derived keys are used as they
-fall out: the parity that the book adjusts is ignored by DES.
+fall out: the parity that the book adjusts is ignored by DES. Only EMV 2000 also
+encrypts a card's key, and so adjusts it first.
 """
 
 from __future__ import annotations
@@ -19,7 +20,17 @@ from keys.software.mac import Mac, retail_mac
 #: Method 2 answers with the first four bytes of its MAC.
 ARPC_2_LENGTH = 4
 
+#: The tree of EMV 2000 session keys: so many children a key, so many levels below the card's.
+#: EMV 2000 recommends these two; together they have a leaf for every ATC.
+EMV_2000_BRANCH_FACTOR = 4
+EMV_2000_HEIGHT = 8
+
 _ALL_ONES = b"\xff" * 8
+
+#: Bound to names: in Python 3.11 looking a member up in its Enum costs half an encryption.
+_NONE = SessionKeyDerivation.NONE
+_MASTERCARD = SessionKeyDerivation.MASTERCARD
+_EMV_2000 = SessionKeyDerivation.EMV_2000
 
 
 def card_key(
@@ -45,12 +56,39 @@ def card_key(
     return encrypt(half + xor(half, _ALL_ONES))
 
 
-def session_key(derivation: SessionKeyDerivation, key: bytes, *, atc: bytes) -> bytes:
-    """Derive the key of one transaction from a card's key and its counter (two bytes)."""
-    if derivation is SessionKeyDerivation.NONE:
+def session_key(
+    derivation: SessionKeyDerivation, key: bytes, *, atc: bytes, unpredictable_number: bytes = b""
+) -> bytes:
+    """
+    Derive the key of one transaction from a card's key.
+
+    `atc` has two bytes; `unpredictable_number` has four and is only M/Chip's.
+    """
+    if derivation is _NONE:
         return key
-    halves = atc + b"\xf0" + bytes(5) + atc + b"\x0f" + bytes(5)
-    return tdes.encryptor(key)(halves)
+    if derivation is _EMV_2000:
+        return _emv_2000_session_key(key, atc)
+    # M/Chip's is the common one with the reader's number in it (Mastercard SKD; EMV A1.3.1).
+    rest = b"\0" + unpredictable_number if derivation is _MASTERCARD else bytes(5)
+    return tdes.encryptor(key)(atc + b"\xf0" + rest + atc + b"\x0f" + rest)
+
+
+def _emv_2000_session_key(key: bytes, atc: bytes) -> bytes:
+    """
+    Walk down the tree of keys to the ATC's leaf (EMV 2000, Book 2, A1.3).
+
+    The ATC, written in base `branch_factor`, says at each level which child to
+    take: a child is its parent's encryption of its grandparent's halves, the
+    number of the child XORed into both and `F0` into the right one. The root is
+    the card's key and has zeros above it; the leaf is XORed with its grandparent.
+    """
+    counter = int.from_bytes(atc, "big")
+    above, node = bytes(16), tdes.adjust_parity(key)
+    for level in range(EMV_2000_HEIGHT - 1, -1, -1):
+        child = counter // EMV_2000_BRANCH_FACTOR**level % EMV_2000_BRANCH_FACTOR
+        mark = child.to_bytes(8, "big") + (child ^ 0xF0).to_bytes(8, "big")
+        above, node, grandparent = node, tdes.encryptor(node)(xor(above, mark)), above
+    return xor(node, grandparent)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +105,17 @@ class CryptogramKey:
         return cls(encrypt, retail_mac(key, encrypt))
 
 
+def answering_key(
+    derivation: SessionKeyDerivation, card_key: bytes, made_under: CryptogramKey
+) -> CryptogramKey:
+    """
+    Give the key that answers a cryptogram: the one it was made under.
+
+    Only where session keys are M/Chip's own it is the card's (M/Chip, CVN 16 and 17).
+    """
+    return CryptogramKey.prepare(card_key) if derivation is _MASTERCARD else made_under
+
+
 def arqc(key: CryptogramKey, data: bytes) -> bytes:
     """Make an application cryptogram over padded data; eight bytes."""
     return key.mac(data)
@@ -74,7 +123,7 @@ def arqc(key: CryptogramKey, data: bytes) -> bytes:
 
 def arpc(method: ArpcMethod, key: CryptogramKey, cryptogram: bytes, arpc_data: bytes) -> bytes:
     """
-    Answer a cryptogram, with the key that it was made with.
+    Answer a cryptogram, with the key that `answering_key` gives for it.
 
     Method 1: the response code, zeros to eight bytes, XORed with the ARQC and
     encrypted; eight bytes. Method 2: a MAC over ARQC, CSU and proprietary data;

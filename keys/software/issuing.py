@@ -11,7 +11,7 @@ field that is not shaped as it must be, `ValueError` for a key of another kind.
 
 from __future__ import annotations
 
-from keys.hsm import CryptogramScheme, HsmRejected, PinBlockFormat
+from keys.hsm import CardKeyDerivation, CryptogramScheme, HsmRejected, PinBlockFormat
 from keys.software import card_code as codes
 from keys.software import cryptogram as emv
 from keys.software import pin as pins
@@ -26,6 +26,33 @@ def card_code(key: Key, *, pan: str, expiry: str, service_code: str) -> str:
     require_digits("expiry", expiry, 4, 4)
     require_digits("service_code", service_code, 3, 3)
     return codes.card_code(codes.CardCodeKey.prepare(key.material), pan, expiry, service_code)
+
+
+def dynamic_cvv(
+    key: Key, *, pan: str, pan_sequence_number: str, expiry: str, service_code: str, atc: str
+) -> str:
+    """Make a dCVV for an ATC of four digits; three digits."""
+    require_digits("expiry", expiry, 4, 4)
+    require_digits("service_code", service_code, 3, 3)
+    require_digits("atc", atc, 4, 4)
+    card_key = _card_key(key, CardKeyDerivation.OPTION_A, pan, pan_sequence_number)
+    return codes.dynamic_cvv(card_key, pan=pan, expiry=expiry, service_code=service_code, atc=atc)
+
+
+def cvc3(
+    key: Key,
+    *,
+    pan: str,
+    pan_sequence_number: str,
+    atc: bytes,
+    unpredictable_number: bytes,
+    track_data: bytes,
+) -> str:
+    """Make a CVC3 over the card's static track data; five digits, of which a track has the last."""
+    card_key = _card_key(key, CardKeyDerivation.OPTION_A, pan, pan_sequence_number)
+    return codes.cvc3(
+        card_key, track_data=track_data, atc=atc, unpredictable_number=unpredictable_number
+    )
 
 
 def visa_pvv(key: Key, *, pan: str, pvki: str, pin: str) -> str:
@@ -69,18 +96,29 @@ def arqc(
     pan_sequence_number: str,
     atc: bytes,
     data: bytes,
+    unpredictable_number: bytes = b"",
 ) -> bytes:
-    """Make a card's application cryptogram over padded data; eight bytes."""
+    """
+    Make a card's application cryptogram over padded data; eight bytes.
+
+    The unpredictable number, four bytes, is needed for M/Chip's own session keys.
+    """
+    card_key = _card_key(key, scheme.card_key, pan, pan_sequence_number)
+    session_key = emv.session_key(
+        scheme.session_key, card_key, atc=atc, unpredictable_number=unpredictable_number
+    )
+    return emv.arqc(emv.CryptogramKey.prepare(session_key), data)
+
+
+def _card_key(key: Key, derivation: CardKeyDerivation, pan: str, pan_sequence_number: str) -> bytes:
     require_pan(pan)
     require_digits("pan_sequence_number", pan_sequence_number, 2, 2)
-    card_key = emv.card_key(
+    return emv.card_key(
         tdes.encryptor(key.material),
-        scheme.card_key,
+        derivation,
         pan=pan,
         pan_sequence_number=pan_sequence_number,
     )
-    session_key = emv.session_key(scheme.session_key, card_key, atc=atc)
-    return emv.arqc(emv.CryptogramKey.prepare(session_key), data)
 
 
 def _require_pin(pin: str) -> None:

@@ -55,6 +55,15 @@ def double_length(key: bytes) -> tuple[bytes, bytes]:
     return wide[:8], wide[8:16]
 
 
+#: Every byte with its lowest bit set so that its bits are an odd number.
+_ODD_PARITY = bytes(byte ^ (byte.bit_count() + 1) % 2 for byte in range(256))
+
+
+def adjust_parity(key: bytes) -> bytes:
+    """Give a DES key the odd parity that the standard asks for, in the lowest bit of each byte."""
+    return key.translate(_ODD_PARITY)
+
+
 def encryptor(key: bytes) -> BlockTransform:
     """Prepare TDES encryption in ECB under a key of 8, 16 or 24 bytes."""
     return _whole_blocks(Cipher(TripleDES(widen(key)), _ECB).encryptor().update, DES_BLOCK)

@@ -186,52 +186,6 @@ async def test_a_stale_zone_key_gives_unreadable_blocks(
     assert {Verdict.UNREADABLE} == set(verdicts)
 
 
-@pytest.mark.parametrize(("from_format", "to_format"), [
-    (ISO_0, ISO_0), (ISO_0, ISO_3), (ISO_0, ISO_4), (ISO_3, ISO_0), (ISO_3, ISO_4),
-    (ISO_4, ISO_0), (ISO_1, ISO_0), (ISO_1, ISO_1), (ISO_1, ISO_4),
-])  # fmt: skip
-async def test_a_translated_block_carries_the_same_pin(
-    from_format: PinBlockFormat,
-    to_format: PinBlockFormat,
-    keys: dict[str, Key],
-    hsm: SoftwareHsm,
-) -> None:
-    """Translation keeps the PIN, whatever formats and keys it goes between."""
-    names = {kind: "zpk_aes" if kind is ISO_4 else "zpk" for kind in PinBlockFormat}
-    block = await hsm.translate_pin(
-        from_key=ref(names[from_format], keys[names[from_format]]),
-        from_format=from_format,
-        to_key=ref(names[to_format], keys[names[to_format]]),
-        to_format=to_format,
-        pin_block=pvv_block(keys, "1234", from_format),
-        pan=PAN,
-    )
-    assert Verdict.MATCH is await hsm.verify_pin(
-        VisaPvv(ref("pvk", keys["pvk"]), "1", "0385"),
-        zone_key=ref(names[to_format], keys[names[to_format]]),
-        pin_block=block,
-        pin_block_format=to_format,
-        pan=PAN,
-    )
-
-
-@pytest.mark.parametrize("from_format", [ISO_0, ISO_3, ISO_4])
-async def test_a_bound_block_is_not_unbound(
-    from_format: PinBlockFormat, keys: dict[str, Key], hsm: SoftwareHsm
-) -> None:
-    """A block bound to a PAN is not translated into format 1, which is not."""
-    zone = "zpk_aes" if from_format is ISO_4 else "zpk"
-    with pytest.raises(HsmRejected, match="to_format"):
-        await hsm.translate_pin(
-            from_key=ref(zone, keys[zone]),
-            from_format=from_format,
-            to_key=ref("zpk", keys["zpk"]),
-            to_format=ISO_1,
-            pin_block=pvv_block(keys, "1234", from_format),
-            pan=PAN,
-        )
-
-
 @pytest.mark.parametrize("scheme", [CVN_10, CVN_18])
 async def test_a_wrong_cryptogram_is_not_answered(
     scheme: CryptogramScheme, keys: dict[str, Key], hsm: SoftwareHsm

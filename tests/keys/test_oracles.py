@@ -1,77 +1,101 @@
-"""Our formulas against psec and pyemv, which were written by others."""
+"""Card codes, PINs, PIN blocks and MACs against psec, which was written by others."""
 
 from __future__ import annotations
 
 import psec
-import pyemv
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keys.hsm import (
-    ArpcMethod,
-    CardKeyDerivation,
-    Cryptogram,
-    CryptogramScheme,
+    CardVerificationValue,
+    Ibm3624,
     MacAlgorithm,
     PinBlockFormat,
-    SessionKeyDerivation,
+    PinReference,
     Verdict,
+    VisaPvv,
 )
 from keys.padding import pad_method_1, pad_method_2
-from keys.software import issuing, pin, pinblock, tdes
+from keys.software import issuing, pinblock
 from keys.software.backend import SoftwareHsm
-from tests.keys.support import make_key, ref
+from tests.keys.support import (
+    CARDS,
+    digits,
+    double_keys,
+    make_key,
+    other_digits,
+    pans,
+    ref,
+)
 
-few = settings(max_examples=30, deadline=None)
+few = settings(max_examples=30, deadline=None, database=None)
+
+ZPK = make_key("P0", "5B37C8D9E0A4F2168C73DA29B5E60E4A")
+ISO_0 = PinBlockFormat.ISO_0
 
 
-def digits(low: int, high: int | None = None) -> st.SearchStrategy[str]:
-    """Digits of ASCII, `low` to `high` of them."""
-    return st.text("0123456789", min_size=low, max_size=high or low)
-
-
-double_keys = st.binary(min_size=16, max_size=16)
-pans = digits(13, 19)
-
-
-@few
+@CARDS
 @given(double_keys, pans, digits(4), digits(3))
-def test_card_codes_agree(key: bytes, pan: str, expiry: str, service_code: str) -> None:
-    """A card code is psec's, for every PAN length."""
-    assert psec.cvv.generate_cvv(key, pan, expiry, service_code) == issuing.card_code(
-        make_key("C0", key.hex()), pan=pan, expiry=expiry, service_code=service_code
+async def test_card_codes_agree(key: bytes, pan: str, expiry: str, service_code: str) -> None:
+    """psec's card code matches, for every PAN length, and another one does not."""
+    cvk = make_key("C0", key.hex())
+    hsm = SoftwareHsm({"cvk": cvk})
+    code = psec.cvv.generate_cvv(key, pan, expiry, service_code)
+    made_of = CardVerificationValue(expiry, service_code)
+
+    assert code == issuing.card_code(cvk, pan=pan, expiry=expiry, service_code=service_code)
+    for given_code, verdict in ((code, Verdict.MATCH), (other_digits(code), Verdict.MISMATCH)):
+        assert verdict is await hsm.verify_card_code(
+            ref("cvk", cvk), made_of, pan=pan, code=given_code
+        )
+
+
+async def pin_verdict(
+    hsm: SoftwareHsm, reference: PinReference, clear_pin: str, pan: str
+) -> Verdict:
+    """Ask for a PIN in a block of format 0 that psec made."""
+    field = psec.pinblock.encode_pinblock_iso_0(clear_pin, pan)
+    return await hsm.verify_pin(
+        reference,
+        zone_key=ref("zpk", ZPK),
+        pin_block=psec.des.encrypt_tdes_ecb(ZPK.material, field),
+        pin_block_format=ISO_0,
+        pan=pan,
     )
 
 
-@few
+@CARDS
 @given(double_keys, pans, digits(1), digits(4, 12))
-def test_pin_verification_values_agree(key: bytes, pan: str, pvki: str, clear_pin: str) -> None:
-    """A PVV is psec's; of a longer PIN only the first four digits count."""
-    assert psec.pin.generate_visa_pvv(key, pvki, clear_pin[:4], pan) == issuing.visa_pvv(
-        make_key("V2", key.hex()), pan=pan, pvki=pvki, pin=clear_pin
-    )
+async def test_pin_verification_values_agree(
+    key: bytes, pan: str, pvki: str, clear_pin: str
+) -> None:
+    """psec's PVV matches its PIN; of a longer PIN only the first four digits count."""
+    pvk = make_key("V2", key.hex())
+    hsm = SoftwareHsm({"pvk": pvk, "zpk": ZPK})
+    pvv = psec.pin.generate_visa_pvv(key, pvki, clear_pin[:4], pan)
+
+    assert pvv == issuing.visa_pvv(pvk, pan=pan, pvki=pvki, pin=clear_pin)
+    for reference, verdict in ((pvv, Verdict.MATCH), (other_digits(pvv), Verdict.MISMATCH)):
+        asked = VisaPvv(ref("pvk", pvk), pvki, reference)
+        assert verdict is await pin_verdict(hsm, asked, clear_pin, pan)
 
 
-@few
-@given(double_keys, digits(16), digits(16), digits(4, 12))
-def test_natural_pins_agree(key: bytes, account: str, table: str, clear_pin: str) -> None:
-    """A natural PIN and an offset are psec's."""
-    natural_pin = pin.ibm3624_natural_pin(
-        tdes.encryptor(key),
-        validation_data=account,
-        decimalization_table=table,
-        length=len(clear_pin),
+@CARDS
+@given(double_keys, pans, digits(16), digits(16), digits(4, 12))
+async def test_ibm_offsets_agree(
+    key: bytes, pan: str, account: str, table: str, clear_pin: str
+) -> None:
+    """psec's IBM 3624 offset matches its PIN, of four to twelve digits."""
+    pvk = make_key("V1", key.hex())
+    hsm = SoftwareHsm({"pvk": pvk, "zpk": ZPK})
+    offset = psec.pin.generate_ibm3624_offset(key, table, clear_pin, account, 0, 16, "F")
+
+    assert offset == issuing.ibm3624_offset(
+        pvk, pin=clear_pin, validation_data=account, decimalization_table=table
     )
-    offset = issuing.ibm3624_offset(
-        make_key("V1", key.hex()),
-        pin=clear_pin,
-        validation_data=account,
-        decimalization_table=table,
-    )
-    assert natural_pin == psec.pin.generate_ibm3624_pin(
-        key, table, "0" * len(clear_pin), account, 0, 16, "F"
-    )
-    assert offset == psec.pin.generate_ibm3624_offset(key, table, clear_pin, account, 0, 16, "F")
+    for reference, verdict in ((offset, Verdict.MATCH), (other_digits(offset), Verdict.MISMATCH)):
+        asked = Ibm3624(ref("pvk", pvk), reference, table, account)
+        assert verdict is await pin_verdict(hsm, asked, clear_pin, pan)
 
 
 @few
@@ -92,61 +116,6 @@ def test_pin_blocks_agree(key: bytes, pan: str, clear_pin: str) -> None:
     assert clear_pin == psec.pinblock.decipher_pinblock_iso_4(key, ours_4, pan)
     assert clear_pin == pinblock.decipher(zone, PinBlockFormat.ISO_3, theirs_3, pan)
     assert clear_pin == pinblock.decipher(aes, PinBlockFormat.ISO_4, theirs_4, pan)
-
-
-@few
-@given(
-    master=double_keys,
-    card_key=st.sampled_from(CardKeyDerivation),
-    session_key=st.sampled_from(SessionKeyDerivation),
-    arpc=st.sampled_from(ArpcMethod),
-    pan=digits(12, 19),
-    pan_sequence_number=digits(2),
-    atc=st.binary(min_size=2, max_size=2),
-    data=st.binary(min_size=1, max_size=80),
-    extra=st.binary(max_size=8),
-)
-async def test_cryptograms_agree(
-    master: bytes,
-    card_key: CardKeyDerivation,
-    session_key: SessionKeyDerivation,
-    arpc: ArpcMethod,
-    pan: str,
-    pan_sequence_number: str,
-    atc: bytes,
-    data: bytes,
-    extra: bytes,
-) -> None:
-    """ARQC and ARPC are pyemv's for every scheme, PAN length and proprietary data."""
-    scheme = CryptogramScheme(card_key, session_key, arpc)
-    derive = {
-        CardKeyDerivation.OPTION_A: pyemv.kd.derive_icc_mk_a,
-        CardKeyDerivation.OPTION_B: pyemv.kd.derive_icc_mk_b,
-    }[card_key]
-    theirs = derive(master, pan, pan_sequence_number)
-    if session_key is SessionKeyDerivation.COMMON:
-        theirs = pyemv.kd.derive_common_sk(theirs, atc + bytes(6))
-    arqc = pyemv.ac.generate_ac(theirs, data, pyemv.ac.PaddingType.EMV)
-    if arpc is ArpcMethod.METHOD_1:
-        arpc_data, answer = b"00", pyemv.ac.generate_arpc_1(theirs, arqc, b"00")
-    else:
-        arpc_data = b"\0\x82\0\0" + extra
-        answer = pyemv.ac.generate_arpc_2(theirs, arqc, arpc_data[:4], extra)
-    key = make_key("E0", master.hex())
-    question = Cryptogram(scheme, pan, pan_sequence_number, atc, pad_method_2(data), arqc)
-
-    found = await SoftwareHsm({"imk": key}).verify_arqc(
-        ref("imk", key), question, arpc_data=arpc_data
-    )
-    assert (Verdict.MATCH, answer) == (found.verdict, found.arpc)
-    assert arqc == issuing.arqc(
-        key,
-        scheme,
-        pan=pan,
-        pan_sequence_number=pan_sequence_number,
-        atc=atc,
-        data=pad_method_2(data),
-    )
 
 
 @few

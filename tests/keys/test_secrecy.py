@@ -14,6 +14,8 @@ from keys.hsm import (
     CardVerificationValue,
     Cryptogram,
     CryptogramScheme,
+    Cvc3,
+    DynamicCvv,
     HsmRejected,
     Ibm3624,
     KeyRef,
@@ -24,10 +26,13 @@ from keys.hsm import (
 from keys.keyfile import Kbpk, KeyFileError, load, read_kbpk
 from keys.software.backend import SoftwareHsm
 from keys.vault import LocalDataKeys, Vault, VaultError
-from tests.keys.support import DEVELOPMENT
+from tests.keys.support import DEVELOPMENT, make_key
 
-KEYS = load(DEVELOPMENT / "keys.toml", read_kbpk(DEVELOPMENT / "kbpk.dev"))
-HSM = SoftwareHsm(KEYS)
+KEYS = load(DEVELOPMENT / "keys.toml", read_kbpk(DEVELOPMENT / "kbpk.dev")) | {
+    "imk_dcvv": make_key("E6", "8C6DA2B5E3F4016B7A9D4C2F1E0B8573"),
+    "imk_cvc3": make_key("E4", "64CE98A1B3D5F70216385A7C9EB0D2F4"),
+}
+HSM = SoftwareHsm(KEYS, emv_2000=True)
 VAULT = Vault(LocalDataKeys(KEYS["pan_token"], KEYS["pan_data"]))
 REFS = {name: KeyRef(name, key.kcv) for name, key in KEYS.items()}
 
@@ -66,6 +71,27 @@ async def test_card_code_questions_are_silent(
         ),
         pan, expiry, service_code, code,
     )  # fmt: skip
+
+
+@several
+@given(
+    pan=values,
+    words=st.tuples(values, values, values),
+    atc=st.binary(max_size=3),
+    number=st.binary(max_size=5),
+    track=marked,
+    code=values,
+)
+async def test_dynamic_code_questions_are_silent(
+    pan: str, words: tuple[str, str, str], atc: bytes, number: bytes, track: str, code: str
+) -> None:
+    """A dynamic card code of any text and bytes is answered or refused, and says nothing of it."""
+    for name, of in (
+        ("imk_dcvv", DynamicCvv(*words, atc=atc.hex())),
+        ("imk_cvc3", Cvc3("01", atc, number, track.encode())),
+    ):
+        question = HSM.verify_card_code(REFS[name], of, pan=pan, code=code)
+        await silent(question, pan, *words, track, code)
 
 
 @several
@@ -123,7 +149,9 @@ async def test_pin_questions_are_silent(
     data=st.binary(max_size=24),
     arqc=st.binary(max_size=9),
     arpc_data=st.binary(max_size=13),
+    number=st.binary(max_size=5),
     option=st.sampled_from(CardKeyDerivation),
+    session_key=st.sampled_from(SessionKeyDerivation),
     method=st.sampled_from(ArpcMethod),
 )
 async def test_cryptogram_questions_are_silent(
@@ -133,15 +161,17 @@ async def test_cryptogram_questions_are_silent(
     data: bytes,
     arqc: bytes,
     arpc_data: bytes,
+    number: bytes,
     option: CardKeyDerivation,
+    session_key: SessionKeyDerivation,
     method: ArpcMethod,
 ) -> None:
     """A cryptogram question of any text and bytes is answered or refused, and says nothing."""
-    scheme = CryptogramScheme(option, SessionKeyDerivation.COMMON, method)
+    scheme = CryptogramScheme(option, session_key, method)
     await silent(
         HSM.verify_arqc(
             REFS["imk_ac"],
-            Cryptogram(scheme, pan, pan_sequence_number, atc, data, arqc),
+            Cryptogram(scheme, pan, pan_sequence_number, atc, data, arqc, number),
             arpc_data=arpc_data,
         ),
         pan, pan_sequence_number,

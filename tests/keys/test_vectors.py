@@ -13,6 +13,8 @@ from keys.hsm import (
     CardVerificationValue,
     Cryptogram,
     CryptogramScheme,
+    Cvc3,
+    DynamicCvv,
     Ibm3624,
     MacAlgorithm,
     PinBlockFormat,
@@ -41,6 +43,14 @@ PADDINGS: dict[object, Callable[[bytes], bytes]] = {
 }
 
 
+#: How vectors name a session key.
+SESSION_KEYS = {
+    "none": SessionKeyDerivation.NONE,
+    "csk": SessionKeyDerivation.COMMON,
+    "mc": SessionKeyDerivation.MASTERCARD,
+}
+
+
 def card_key_of(kind: str) -> CardKeyDerivation:
     """Read a vector's `mk`."""
     return CardKeyDerivation.OPTION_B if "option B" in kind else CardKeyDerivation.OPTION_A
@@ -57,6 +67,49 @@ async def test_card_codes(given: dict[str, Any], expected: dict[str, Any]) -> No
     assert Verdict.MATCH is await SoftwareHsm({"cvk": key}).verify_card_code(
         ref("cvk", key), made_of, pan=card["pan"], code=expected["cvv"]
     )
+
+
+@pytest.mark.parametrize(("given", "expected"), vectors("CAVV"))
+async def test_cardholder_authentication(given: dict[str, Any], expected: dict[str, Any]) -> None:
+    """A CAVV of usage 3, version 7 is a card code over its transaction number and results."""
+    key = make_key("C0", given["cavv_key"])
+    made_of = CardVerificationValue(
+        given["un_last4_of_atn"], given["auth_result_code"] + given["second_factor_code"]
+    )
+    assert Verdict.MATCH is await SoftwareHsm({"cavv": key}).verify_card_code(
+        ref("cavv", key), made_of, pan=given["pan"], code=expected["cavv"]
+    )
+
+
+@pytest.mark.parametrize(("given", "expected"), vectors("dCVV"))
+async def test_dynamic_cvvs(given: dict[str, Any], expected: dict[str, Any]) -> None:
+    """A dCVV is of the card's own key and its transaction counter."""
+    key = make_key("E6", given["imk"])
+    card = {name: given[name] for name in ("expiry", "service_code", "atc")}
+    card["pan_sequence_number"] = given.get("psn", "00")
+
+    assert expected["dcvv"] == issuing.dynamic_cvv(key, pan=given["pan"], **card)
+    assert Verdict.MATCH is await SoftwareHsm({"imk": key}).verify_card_code(
+        ref("imk", key), DynamicCvv(**card), pan=given["pan"], code=expected["dcvv"]
+    )
+
+
+@pytest.mark.parametrize(("given", "expected"), vectors("CVC3"))
+async def test_dynamic_card_codes(given: dict[str, Any], expected: dict[str, Any]) -> None:
+    """A CVC3 is compared by as many of its last digits as the track has."""
+    key = make_key("E4", given["imk_cvc3"])
+    made_of = Cvc3(
+        pan_sequence_number=given["psn"],
+        atc=bytes.fromhex(given["atc"]),
+        unpredictable_number=bytes.fromhex(given["un"]),
+        track_data=bytes.fromhex(given.get("track2") or given["track"]),
+    )
+    code = expected.get("cvc3") or expected["cvc3_last3"]
+
+    for length in range(3, len(code) + 1):
+        assert Verdict.MATCH is await SoftwareHsm({"imk": key}).verify_card_code(
+            ref("imk", key), made_of, pan=given["pan"], code=code[-length:]
+        )
 
 
 @pytest.mark.parametrize(("given", "expected"), vectors("PVV"))
@@ -138,7 +191,7 @@ def test_sixteen_byte_pin_blocks(given: dict[str, Any], expected: dict[str, Any]
 async def test_cryptograms(given: dict[str, Any], expected: dict[str, Any]) -> None:
     """An ARQC matches, and is answered with the ARPC of each method that the vector has."""
     key = make_key("E0", given["imk_ac"])
-    session = SessionKeyDerivation({"csk": "common", "none": "none"}[given["session_key"]])
+    session = SESSION_KEYS[given["session_key"]]
     arqc = bytes.fromhex(expected["arqc"])
     for method, arpc_data, arpc in arpc_cases(given, expected):
         answer = await SoftwareHsm({"imk": key}).verify_arqc(
@@ -150,6 +203,7 @@ async def test_cryptograms(given: dict[str, Any], expected: dict[str, Any]) -> N
                 atc=bytes.fromhex(given["atc"]),
                 data=PADDINGS[given["padding"]](bytes.fromhex(given["txn_data"])),
                 arqc=arqc,
+                unpredictable_number=bytes.fromhex(given.get("un") or ""),
             ),
             arpc_data=bytes.fromhex(arpc_data),
         )
@@ -183,8 +237,12 @@ def test_derived_keys(given: dict[str, Any], expected: dict[str, Any]) -> None:
         pan=given["pan"],
         pan_sequence_number=given["psn"],
     )
-    session = SessionKeyDerivation({"csk": "common", "none": "none"}[given["session_key"]])
-    session_key = emv.session_key(session, card_key, atc=bytes.fromhex(given["atc"]))
+    session_key = emv.session_key(
+        SESSION_KEYS[given["session_key"]],
+        card_key,
+        atc=bytes.fromhex(given["atc"]),
+        unpredictable_number=bytes.fromhex(given.get("un") or ""),
+    )
 
     assert {expected["icc_mk_kcv"]} == check_values("T", card_key)
     assert {expected["sk_kcv"]} == check_values("T", session_key)
