@@ -8,7 +8,6 @@ HSM keeps none. What each capability needs of the HSM's own settings: docs/hsm-p
 from __future__ import annotations
 
 import hmac
-import re
 import secrets
 import ssl
 from collections.abc import Mapping, Sequence
@@ -23,13 +22,11 @@ from keys.hsm import (
     Cryptogram,
     HsmRejected,
     HsmUnavailable,
-    Ibm3624,
     KeyRef,
     MacAlgorithm,
     PinBlockFormat,
     PinReference,
     Verdict,
-    VisaPvv,
 )
 from keys.keyfile import KeyEntry
 from keys.padding import DES_BLOCK, pad_method_1
@@ -37,6 +34,7 @@ from keys.payshield_arqc import arqc_command
 from keys.payshield_frame import Command
 from keys.payshield_keys import Keys, WrappedKey
 from keys.payshield_link import Link
+from keys.payshield_pin import format_code, pin_command
 from keys.payshield_pool import Pool
 from keys.software.digits import are_digits, require_digits, require_pan
 
@@ -79,7 +77,6 @@ _MAC_MIN, _MAC_MAX = 4, 8
 _CVV_LENGTH = 3
 _ARQC_SIZE = 8
 _ECHO_SIZE = 4
-_HEX_16 = re.compile(r"[0-9A-Fa-f]{16}", re.ASCII)
 
 
 class PayShieldHsm:
@@ -194,50 +191,13 @@ class PayShieldHsm:
         Raises `HsmRejected` for validation data without the account's last five digits.
         """
         zone = self._keys.find(zone_key, "P0")
-        format_code = _format_code(pin_block_format)
         require_pan(pan)
-        command = self._pin_command(reference, zone, pin_block, format_code, pan)
+        command = pin_command(
+            self._keys, reference, zone, pin_block=pin_block, block_format=pin_block_format, pan=pan
+        )
         if len(pin_block) != DES_BLOCK:
             return Verdict.UNREADABLE
         return await self._ask(command)
-
-    def _pin_command(
-        self, reference: PinReference, zone: WrappedKey, pin_block: bytes, code: str, pan: str
-    ) -> Command[Verdict]:
-        """Check a reference and its key before any PIN is sent; give the command."""
-        match reference:
-            case VisaPvv():
-                pvk = self._keys.find(reference.key, "V2")
-                require_digits("pvki", reference.pvki, 1, 1)
-                require_digits("pvv", reference.pvv, 4, 4)
-                return commands.verify_pvv(
-                    zone.text,
-                    pvk.text,
-                    pin_block=pin_block,
-                    format_code=code,
-                    pan=pan,
-                    pvki=reference.pvki,
-                    pvv=reference.pvv,
-                    terminal=zone.is_terminal,
-                )
-            case Ibm3624():
-                pvk = self._keys.find(reference.key, "V1")
-                require_digits("offset", reference.offset, 4, 12)
-                require_digits("decimalization_table", reference.decimalization_table, 16, 16)
-                if _HEX_16.fullmatch(reference.validation_data) is None:
-                    raise HsmRejected("validation_data: 16 hexadecimal digits are needed")
-                validation = commands.inserted_validation_data(reference.validation_data, pan)
-                return commands.verify_offset(
-                    zone.text,
-                    pvk.text,
-                    pin_block=pin_block,
-                    format_code=code,
-                    pan=pan,
-                    offset=reference.offset,
-                    decimalization_table=reference.decimalization_table,
-                    validation_data=validation,
-                    terminal=zone.is_terminal,
-                )
 
     async def verify_arqc(
         self, key: KeyRef, cryptogram: Cryptogram, *, arpc_data: bytes
@@ -279,8 +239,8 @@ class PayShieldHsm:
                 source.text,
                 target.text,
                 pin_block=pin_block,
-                from_format=_format_code(from_format),
-                to_format=_format_code(to_format),
+                from_format=format_code(from_format),
+                to_format=format_code(to_format),
                 pan=pan,
                 terminal=source.is_terminal,
             )
@@ -336,10 +296,3 @@ class PayShieldHsm:
 
     async def _ask(self, command: Command[T]) -> T:
         return await self._require_open().ask(command, self._budget)
-
-
-def _format_code(pin_block_format: PinBlockFormat) -> str:
-    try:
-        return commands.PIN_BLOCK_FORMATS[pin_block_format]
-    except KeyError:
-        raise HsmRejected("pin_block_format: the payShield backend cannot read this one") from None

@@ -33,7 +33,12 @@ _PIN_LENGTH_MAX = "12"
 #: Account digits that `N` stands for in PIN validation data.
 _INSERTED = 5
 
+#: Bytes of a MAC, and their code.
+_MAC_SIZES = {4: "0", 8: "1"}
+_MAC_MAX = 8
+
 _HEX_6 = re.compile(rb"[0-9A-F]{6}")
+_HEX_8 = re.compile(rb"[0-9A-F]{8}")
 _HEX_16 = re.compile(rb"[0-9A-F]{16}")
 _TRANSLATED = re.compile(rb"\d{2}([0-9A-F]{16})(\d{2})")
 _DIAGNOSTICS = re.compile(rb"([0-9A-F]{16})([\x20-\x7e]{9})")
@@ -242,27 +247,36 @@ def verify_arqc_kw(
     return Command("KW", head + _transaction(data, arqc) + tail, _arqc(mode, size))
 
 
-def generate_mac(key: str, key_type: str, data: bytes, *, algorithm: str) -> Command[bytes]:
-    """M6: a MAC of eight bytes over binary data that the HSM pads with zeros (padding 1)."""
+def generate_mac(
+    key: str, key_type: str, data: bytes, *, algorithm: str, size: int = 8, text: bool = False
+) -> Command[bytes]:
+    """
+    M6: a MAC of four or eight bytes over data that the HSM pads with zeros (padding method 1).
+
+    Data are binary; as text, an HSM that is set to EBCDIC would convert them.
+    """
 
     def read(_: Outcome, fields: bytes) -> bytes:
-        return bytes.fromhex(_match(_HEX_16, fields, "MAC")[0].decode())
+        mac = _match(_HEX_16 if size == _MAC_MAX else _HEX_8, fields, "MAC")[0]
+        return bytes.fromhex(mac.decode())
 
-    return Command("M6", _mac_fields("1", algorithm, key_type, key, data), read)
+    return Command("M6", _mac_fields(size, algorithm, key_type, key, data, text), read)
 
 
 def verify_mac(
-    key: str, key_type: str, data: bytes, mac: bytes, *, algorithm: str
+    key: str, key_type: str, data: bytes, mac: bytes, *, algorithm: str, text: bool = False
 ) -> Command[Verdict]:
-    """M8: a MAC of four or eight bytes."""
-    size = {4: "0", 8: "1"}[len(mac)]
-    fields = _mac_fields(size, algorithm, key_type, key, data) + _hex(mac).encode()
+    """M8: a MAC of four or eight bytes, otherwise as M6."""
+    fields = _mac_fields(len(mac), algorithm, key_type, key, data, text) + _hex(mac).encode()
     return Command("M8", fields, _verdict)
 
 
-def _mac_fields(size: str, algorithm: str, key_type: str, key: str, data: bytes) -> bytes:
-    """Mode 0, the only block; format 0, binary; size, algorithm, padding 1; key; data."""
-    return f"00{size}{algorithm}1{key_type}{key}{len(data):04X}".encode() + data
+def _mac_fields(
+    size: int, algorithm: str, key_type: str, key: str, data: bytes, text: bool
+) -> bytes:
+    """Mode 0, the only block; input format; size; algorithm; padding 1; key; data."""
+    codes = f"0{'2' if text else '0'}{_MAC_SIZES[size]}{algorithm}1"
+    return f"{codes}{key_type}{key}{len(data):04X}".encode() + data
 
 
 def _transaction(data: bytes, arqc: bytes) -> bytes:

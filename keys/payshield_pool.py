@@ -1,5 +1,5 @@
 """
-The connections to all payShields, each kept by a task of its own that makes it anew when it is lost.
+The connections to all payShields, each kept by a task of its own that makes it anew once lost.
 
 Questions take the connection that has rested longest, which spreads them over the HSMs that answer.
 A new connection is used only after its HSM has told of itself; one that rests is asked for an echo
@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import secrets
 import ssl
+from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
@@ -54,7 +55,8 @@ class Pool:
         self._new_link = new_link
         self._greet = greet
         self._tls = tls
-        self._free: asyncio.Queue[Link] = asyncio.Queue()
+        self._free: deque[Link] = deque()  #: the longest rested first
+        self._waiting: deque[asyncio.Future[Link | None]] = deque()
         self._hopeful = len(self._places)  #: connections that stand or are being made
         self._tasks: list[asyncio.Task[None]] = []
         self._links: set[Link] = set()
@@ -98,6 +100,7 @@ class Pool:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks.clear()
         self._hopeful = 0
+        self._send_away()
         links = list(self._links)
         for link in links:
             link.abort()
@@ -107,15 +110,45 @@ class Pool:
     async def _claim(self) -> Link:
         """Take a free connection; wait for one unless every HSM is known not to answer."""
         while True:
-            if self._free.empty() and self._hopeful <= 0:
+            while self._free:
+                link = self._free.popleft()
+                if link.is_open:
+                    return link
+            if self._hopeful <= 0:
                 raise HsmUnavailable("payShield: no HSM can be reached")
-            link = await self._free.get()
-            if link.is_open:
-                return link
+            handed = await self._handed()
+            if handed is not None and handed.is_open:
+                return handed
 
-    def _release(self, link: Link) -> None:
-        if link.is_open:
-            self._free.put_nowait(link)
+    async def _handed(self) -> Link | None:
+        """Wait in line for a connection; None where there is no hope left."""
+        place: asyncio.Future[Link | None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(place)
+        try:
+            return await place
+        except asyncio.CancelledError:
+            if place.done() and not place.cancelled():
+                self._release(place.result())
+            raise
+
+    def _release(self, link: Link | None) -> None:
+        """Hand a connection to the first in line, or let it rest."""
+        if link is None or not link.is_open:
+            return
+        while self._waiting:
+            place = self._waiting.popleft()
+            if not place.done():
+                place.set_result(link)
+                return
+        self._free.append(link)
+
+    def _send_away(self) -> None:
+        """Let nobody wait where no connection stands or is being made."""
+        if self._hopeful <= 0:
+            while self._waiting:
+                place = self._waiting.popleft()
+                if not place.done():
+                    place.set_result(None)
 
     async def _keep(
         self, place: tuple[str, int], first: asyncio.Future[Exception | None] | None
@@ -133,14 +166,17 @@ class Pool:
                 if first is not None:
                     first.set_result(None)
                 greeted = link.answered
-                self._free.put_nowait(link)
+                self._release(link)
                 await link.closed.wait()
                 self._links.discard(link)
+                with contextlib.suppress(ValueError):
+                    self._free.remove(link)
                 served = link.answered > greeted
             first = None
             failures = 0 if served else failures + 1
             if failures:
                 self._hopeful -= 1
+                self._send_away()
                 try:
                     await asyncio.sleep(_backoff(failures))
                 finally:
@@ -182,9 +218,9 @@ class Pool:
         """Ask each connection that rested too long for an echo; one that fails closes itself."""
         while True:
             await asyncio.sleep(IDLE_LIMIT / 2)
-            for _ in range(self._free.qsize()):
-                with contextlib.suppress(asyncio.QueueEmpty, HsmUnavailable, HsmRejected):
-                    await self._wake(self._free.get_nowait())
+            for _ in range(len(self._free)):
+                with contextlib.suppress(IndexError, HsmUnavailable, HsmRejected):
+                    await self._wake(self._free.popleft())
 
     async def _wake(self, link: Link) -> None:
         now = asyncio.get_running_loop().time()
