@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
+import ssl
 from collections import Counter
 from dataclasses import dataclass, field
 from enum import Enum
@@ -55,8 +56,10 @@ class Peer:
     wrong_kcv: bool = False
     asked: Counter[str] = field(default_factory=Counter)  #: commands that came, by code
     port: int = 0
+    tls: ssl.SSLContext | None = None
     _server: asyncio.Server | None = None
     _talks: set[asyncio.Task[None]] = field(default_factory=set)
+    _writers: set[asyncio.StreamWriter] = field(default_factory=set)
     _changed: asyncio.Condition = field(default_factory=asyncio.Condition)
 
     @property
@@ -68,6 +71,11 @@ class Peer:
     def connections(self) -> int:
         """How many are connected."""
         return len(self._talks)
+
+    def blurt(self, data: bytes) -> None:
+        """Send what nobody asked for, on every connection."""
+        for writer in self._writers:
+            writer.write(data)
 
     async def until_connected(self, count: int) -> None:
         """Wait until so many are connected."""
@@ -85,7 +93,9 @@ class Peer:
 
     async def start(self) -> Peer:
         """Listen, on the port that it had before if it had one."""
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", self.port)
+        self._server = await asyncio.start_server(
+            self._accept, "127.0.0.1", self.port, ssl=self.tls
+        )
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 
@@ -105,6 +115,7 @@ class Peer:
         talk = asyncio.current_task()
         assert talk is not None
         self._talks.add(talk)
+        self._writers.add(writer)
         await self._tell()
         try:
             with contextlib.suppress(
@@ -115,6 +126,7 @@ class Peer:
                     await self._answer(await reader.readexactly(size), writer)
         finally:
             self._talks.discard(talk)
+            self._writers.discard(writer)
             writer.transport.abort()
             await self._tell()
 

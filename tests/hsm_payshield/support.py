@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ssl
 from collections.abc import AsyncIterator, Mapping
 
 from keys.keyfile import KeyEntry
@@ -68,6 +69,7 @@ def hsm_over(
     connections: int = 2,
     header: str = "0000",
     budget: float = BUDGET,
+    tls: ssl.SSLContext | None = None,
 ) -> PayShieldHsm:
     """The backend over these peers, not yet opened."""
     has_key_blocks, lmk_id = peers[0].has_key_blocks, peers[0].lmk_id
@@ -80,7 +82,7 @@ def hsm_over(
         header=header,
         lmk_id=lmk_id or None,
         has_key_blocks=has_key_blocks,
-        tls=None,
+        tls=tls,
         budget=budget,
     )
 

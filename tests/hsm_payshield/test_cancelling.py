@@ -10,7 +10,6 @@ import pytest
 
 from keys.hsm import CardVerificationValue, HsmUnavailable, Verdict
 from keys.payshield import PayShieldHsm
-from keys.payshield_commands import echo
 from tests.contract.keys import KEYS, REFS
 from tests.hsm_payshield import support
 from tests.hsm_payshield.peer import Fault, Peer
@@ -131,15 +130,11 @@ async def test_opening_can_be_cancelled() -> None:
         await hsm.close()
 
 
-async def test_unasked_answers_close_the_connection() -> None:
-    """What comes when nothing was asked closes the connection at once, before any question."""
+async def test_unasked_bytes_close_the_connection() -> None:
+    """What comes when nothing was asked costs the connection, and no question its answer."""
     peer = Peer()
     async with support.opened(peer, connections=1) as hsm:
-        pool = hsm._pool
-        assert pool is not None
-        (link,) = pool._links
-        peer.faults["B2"] = Fault.TWICE
-        with pytest.raises(HsmUnavailable):
-            await link.ask(echo(b"12345678"))
-        assert not link.is_open
-        await link.closed.wait()
+        peer.blurt(b"\x00\x080000CZ00")
+        await peer.until_asked("NC", 2)
+        expected, given = await ask(hsm, 1)
+        assert expected is given
