@@ -1,0 +1,270 @@
+"""
+Keys in a token: which attributes each must have, and a session that has found and checked them.
+
+A key is found by its label. CVV and the retail MAC encrypt under the first half of their key
+alone, and no PKCS#11 mechanism takes half of a key that cannot be read: so such a key is two
+objects, itself and its half, written twice (K1‖K1) under the label with `.k1` behind it. The half
+has an entry of its own in the key file, because nothing else could tell a wrong one at start.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from threading import Lock
+from typing import Any
+
+from pkcs11 import (
+    Attribute,
+    KeyType,
+    Mechanism,
+    MultipleTokensReturned,
+    NoSuchToken,
+    ObjectClass,
+    PKCS11Error,
+    Session,
+)
+
+from keys.hsm import HsmRejected, HsmUnavailable, KeyRef
+from keys.keyfile import KeyEntry
+from keys.pkcs11_calls import Calls, CryptokiError, is_loaded, load
+
+#: Behind the label of a key: its first half, twice.
+HALF = ".k1"
+
+#: TR-31 usages of keys whose half is used alone, and of keys that others are derived from.
+_HALVED = {"C0", "M3"}
+_DERIVING = {"E0"}
+
+#: Usages that must be of double length, for the formula takes them apart or derives from them.
+_DOUBLE = _HALVED | _DERIVING
+
+#: Other than these, a key is encrypted with (TDES) or signed with (AES).
+_CMAC = "M6"
+
+_KEY_TYPES = {"T": {KeyType.DES2, KeyType.DES3}, "A": {KeyType.AES}}
+
+
+def needed_attributes(usage: str, algorithm: str) -> frozenset[Attribute]:
+    """
+    What a key must be allowed in the token, by its TR-31 usage and algorithm.
+
+    A TDES key always encrypts and an AES key always signs: that is how its check value is made.
+    """
+    needed = {Attribute.ENCRYPT if algorithm == "T" else Attribute.SIGN}
+    if usage == _CMAC:
+        needed.add(Attribute.SIGN)
+    if usage in _DERIVING:
+        needed.add(Attribute.DERIVE)
+    return frozenset(needed)
+
+
+def has_half(entry: KeyEntry) -> bool:
+    """Whether the key stands in the token a second time, as its first half."""
+    return entry.usage in _HALVED and not entry.places["pkcs11"].endswith(HALF)
+
+
+def token_entries(entries: Mapping[str, KeyEntry]) -> dict[str, KeyEntry]:
+    """
+    Pick the keys that have a label, by logical name.
+
+    Raises `HsmRejected` for a key of another algorithm, two keys with one label, and a half that
+    has no check value.
+    """
+    ours = {name: entry for name, entry in entries.items() if "pkcs11" in entry.places}
+    labels: dict[str, KeyEntry] = {}
+    for name, entry in ours.items():
+        if entry.algorithm not in _KEY_TYPES:
+            raise HsmRejected(f"key {name!r}: algorithm {entry.algorithm} is not for a token")
+        label = entry.places["pkcs11"]
+        if label in labels:
+            raise HsmRejected(f"key {name!r}: {labels[label].name!r} has the same label")
+        labels[label] = entry
+    for name, entry in ours.items():
+        half = labels.get(entry.places["pkcs11"] + HALF)
+        if has_half(entry) and (half is None or half.usage != entry.usage):
+            raise HsmRejected(
+                f"key {name!r}: the key file needs a key of usage {entry.usage} at "
+                f"{entry.places['pkcs11'] + HALF!r} too: its first half"
+            )
+    return ours
+
+
+@dataclass(frozen=True, slots=True)
+class TokenKey:
+    """A key of one session that was found, is what it should be, and has its check value."""
+
+    usage: str
+    algorithm: str
+    kcv: str  #: in full: six hex digits for TDES, ten for AES
+    handle: int
+    half: int = 0  #: handle of K1‖K1, for usages that need it
+
+    def require(self, ref: KeyRef, usages: Collection[str]) -> None:
+        """Raise `HsmRejected` where this is not the key that is asked for, or is for other uses."""
+        if ref.kcv.upper() not in {self.kcv, self.kcv[:6]}:
+            raise HsmRejected(f"key {ref.name!r}: its check value is not the pinned one")
+        if self.usage not in usages:
+            raise HsmRejected(f"key {ref.name!r}: is {self.usage}, not {' or '.join(usages)}")
+
+
+@dataclass(frozen=True, slots=True)
+class TokenSession:
+    """One session of the token, for one thread at a time, with its keys by logical name."""
+
+    calls: Calls
+    session: Session
+    handle: int  #: of the session, as calls take it
+    keys: Mapping[str, TokenKey]
+
+    def probe(self) -> None:
+        """Use the session and, where there is one, a key: a token may lose either."""
+        self.calls.probe(self.handle)
+        for key in self.keys.values():
+            _check_value(self, key.algorithm, key.handle)
+            return
+
+    def close(self) -> None:
+        """Close the session, and let a token that is away be away."""
+        # It was opened without a PIN, so python-pkcs11 logs nobody out.
+        try:
+            self.session.close()
+        except PKCS11Error:
+            return
+
+
+@dataclass(slots=True)
+class Token:
+    """A token by its label, and how to get a session of it."""
+
+    module: str
+    label: str
+    pin: str = field(repr=False)
+    entries: Mapping[str, KeyEntry]
+    _login: Lock = field(default_factory=Lock, init=False, repr=False)
+    _refused: str = field(default="", init=False)
+
+    def open_session(self) -> TokenSession:
+        """
+        Open a session, log in, find and check every key. Blocks.
+
+        Raises `HsmUnavailable` where the token is away, `HsmRejected` where it is not what the
+        settings and the key file say. A PIN that was refused once is never tried again: the token
+        would lock itself.
+        """
+        opened = None
+        try:
+            library, calls = load(self.module)
+            session = library.get_token(token_label=self.label).open()
+            opened = TokenSession(calls, session, handle_of(session), {})
+            self._log_in(opened)
+            return replace(opened, keys=self._checked_keys(opened))
+        except BaseException as error:
+            if opened is not None:
+                opened.close()
+            if isinstance(error, OSError | CryptokiError | PKCS11Error):
+                raise self._meaning(error) from None
+            raise
+
+    def _meaning(self, error: Exception) -> HsmUnavailable | HsmRejected:
+        """What an error of the library means. Its text is a code or a class, never a value."""
+        token = f"token {self.label!r}"
+        match error:
+            case NoSuchToken():
+                return HsmUnavailable(f"{token}: there is none of this label")
+            case MultipleTokensReturned():
+                return HsmRejected(f"{token}: several have this label")
+            case OSError() | PKCS11Error() if not is_loaded(self.module):
+                return HsmRejected(f"module {self.module}: is no PKCS#11 library that can be used")
+        return unavailable(token, error)
+
+    def _log_in(self, opened: TokenSession) -> None:
+        with self._login:
+            if self._refused:
+                raise HsmRejected(self._refused)
+            try:
+                opened.calls.login(opened.handle, self.pin)
+            except CryptokiError as error:
+                if error.is_pin_refusal:
+                    self._refused = f"token {self.label!r}: refuses the user PIN: {error}"
+                    raise HsmRejected(self._refused) from None
+                raise
+
+    def _checked_keys(self, opened: TokenSession) -> dict[str, TokenKey]:
+        """Find and check every key, naming the first that is not what it should be."""
+        found = {
+            entry.places["pkcs11"]: _checked_key(opened, entry) for entry in self.entries.values()
+        }
+        keys = {}
+        for name, entry in self.entries.items():
+            label = entry.places["pkcs11"]
+            handle, kcv = found[label]
+            half, _ = found[label + HALF] if has_half(entry) else (0, "")
+            keys[name] = TokenKey(entry.usage, entry.algorithm, kcv, handle, half)
+        return keys
+
+
+def unavailable(what: str, error: Exception) -> HsmUnavailable | HsmRejected:
+    """An error of the library as the `Hsm` protocol tells it: an outage unless it says no."""
+    if isinstance(error, CryptokiError):
+        kind = HsmRejected if error.is_rejection else HsmUnavailable
+        return kind(f"{what}: {error}")
+    return HsmUnavailable(f"{what}: {type(error).__name__}")
+
+
+def _checked_key(opened: TokenSession, entry: KeyEntry) -> tuple[int, str]:
+    """Find one key; give its handle and its check value in full."""
+    label = entry.places["pkcs11"]
+    where = f"key {entry.name!r}"
+    template = {Attribute.CLASS: ObjectClass.SECRET_KEY, Attribute.LABEL: label}
+    found: list[Any] = list(opened.session.get_objects(template))
+    if len(found) != 1:
+        many = "several keys have" if found else "no key has"
+        raise HsmRejected(f"{where}: {many} the label {label!r} in the token")
+    key = found[0]
+    _require_key_type(where, entry, key[Attribute.KEY_TYPE])
+    _require_secret(where, key)
+    lacking = [a for a in needed_attributes(entry.usage, entry.algorithm) if not key[a]]
+    if lacking:
+        raise HsmRejected(f"{where}: CKA_{' and CKA_'.join(_names(lacking))} must be true")
+    try:
+        kcv = _check_value(opened, entry.algorithm, handle_of(key))
+    except CryptokiError as error:
+        raise unavailable(where, error) from None
+    if entry.kcv not in {kcv, kcv[:6]}:
+        raise HsmRejected(f"{where}: its check value is {kcv[:6]}, but {entry.kcv} is pinned")
+    return handle_of(key), kcv
+
+
+def _names(attributes: Iterable[Attribute]) -> list[str]:
+    return sorted(attribute.name for attribute in attributes)
+
+
+def _require_key_type(where: str, entry: KeyEntry, key_type: KeyType) -> None:
+    allowed = {KeyType.DES2} if entry.usage in _DOUBLE else _KEY_TYPES[entry.algorithm]
+    if key_type not in allowed:
+        names = " or ".join(sorted(f"CKK_{allowed_type.name}" for allowed_type in allowed))
+        raise HsmRejected(f"{where}: CKA_KEY_TYPE must be {names}")
+
+
+def _require_secret(where: str, key: Any) -> None:
+    """Refuse a key that somebody could read, or use without having logged in."""
+    if key[Attribute.EXTRACTABLE]:
+        raise HsmRejected(f"{where}: CKA_EXTRACTABLE must be false")
+    if not key[Attribute.SENSITIVE]:
+        raise HsmRejected(f"{where}: CKA_SENSITIVE must be true")
+    if not key[Attribute.PRIVATE]:
+        raise HsmRejected(f"{where}: CKA_PRIVATE must be true")
+
+
+def _check_value(opened: TokenSession, algorithm: str, key: int) -> str:
+    """Make a check value in the token, as `keys.software.key.check_values` does in software."""
+    calls, session = opened.calls, opened.handle
+    if algorithm == "T":
+        return calls.encrypt_ecb(session, key, bytes(8))[:3].hex().upper()
+    return calls.sign(session, Mechanism.AES_CMAC, key, bytes(16), 16)[:5].hex().upper()
+
+
+def handle_of(thing: Any) -> int:
+    """The handle of a session or key of python-pkcs11, which its types do not tell of."""
+    return int(thing.handle)
