@@ -22,70 +22,16 @@ from typing import Any
 
 from pkcs11 import Attribute, KeyType, Mechanism, ObjectClass, _pkcs11
 
+from keys.pkcs11_codes import CryptokiError, check
+
 #: Where a function stands in CK_FUNCTION_LIST.
-_INITIALIZE, _GET_SESSION_INFO, _LOGIN, _DESTROY_OBJECT = 0, 15, 18, 22
+_INITIALIZE, _FINALIZE, _GET_SESSION_INFO, _LOGIN, _DESTROY_OBJECT = 0, 1, 15, 18, 22
 _ENCRYPT_INIT, _ENCRYPT, _SIGN_INIT, _SIGN, _DERIVE_KEY = 29, 30, 42, 43, 62
 _FUNCTIONS = 63  #: up to C_DeriveKey; what stands behind it is not called
 
-_CKR_OK = 0x000
 _CKR_USER_ALREADY_LOGGED_IN = 0x100
 _CKU_USER = 1
 _CKF_OS_LOCKING_OK = 2
-
-#: Codes that say the question is wrong, not the token: asking again would change nothing.
-_REJECTIONS = {
-    0x007: "CKR_ARGUMENTS_BAD",
-    0x010: "CKR_ATTRIBUTE_READ_ONLY",
-    0x012: "CKR_ATTRIBUTE_TYPE_INVALID",
-    0x013: "CKR_ATTRIBUTE_VALUE_INVALID",
-    0x01B: "CKR_ACTION_PROHIBITED",
-    0x020: "CKR_DATA_INVALID",
-    0x021: "CKR_DATA_LEN_RANGE",
-    0x054: "CKR_FUNCTION_NOT_SUPPORTED",
-    0x062: "CKR_KEY_SIZE_RANGE",
-    0x063: "CKR_KEY_TYPE_INCONSISTENT",
-    0x068: "CKR_KEY_FUNCTION_NOT_PERMITTED",
-    0x070: "CKR_MECHANISM_INVALID",
-    0x071: "CKR_MECHANISM_PARAM_INVALID",
-    0x0D0: "CKR_TEMPLATE_INCOMPLETE",
-    0x0D1: "CKR_TEMPLATE_INCONSISTENT",
-}
-
-#: Codes of a login that must not be tried again: a token locks itself after some wrong PINs.
-_PIN_REFUSALS = {
-    0x0A0: "CKR_PIN_INCORRECT",
-    0x0A1: "CKR_PIN_INVALID",
-    0x0A2: "CKR_PIN_LEN_RANGE",
-    0x0A3: "CKR_PIN_EXPIRED",
-    0x0A4: "CKR_PIN_LOCKED",
-    0x102: "CKR_USER_PIN_NOT_INITIALIZED",
-}
-
-#: Names of the codes that an outage is most often told by. Every other code is one too.
-_OUTAGES = {
-    0x005: "CKR_GENERAL_ERROR",
-    0x006: "CKR_FUNCTION_FAILED",
-    0x030: "CKR_DEVICE_ERROR",
-    0x031: "CKR_DEVICE_MEMORY",
-    0x032: "CKR_DEVICE_REMOVED",
-    0x060: "CKR_KEY_HANDLE_INVALID",
-    0x082: "CKR_OBJECT_HANDLE_INVALID",
-    0x0B0: "CKR_SESSION_CLOSED",
-    0x0B1: "CKR_SESSION_COUNT",
-    0x0B3: "CKR_SESSION_HANDLE_INVALID",
-    0x0E0: "CKR_TOKEN_NOT_PRESENT",
-    0x101: "CKR_USER_NOT_LOGGED_IN",
-}
-_NAMES = {**_REJECTIONS, **_PIN_REFUSALS, **_OUTAGES}
-
-
-class CryptokiError(Exception):
-    """A PKCS#11 function returned a code other than CKR_OK. Holds the code and nothing else."""
-
-    def __init__(self, code: int) -> None:
-        super().__init__(_NAMES.get(code, f"PKCS#11 code {code:#x}"))
-        self.is_rejection = code in _REJECTIONS
-        self.is_pin_refusal = code in _PIN_REFUSALS
 
 
 class _InitializeArgs(ctypes.Structure):
@@ -165,11 +111,35 @@ _DERIVED = _template(
 
 
 class Library(_pkcs11.lib):
-    """A PKCS#11 library, initialized for threads."""
+    """
+    A PKCS#11 library, initialized for threads.
+
+    `guard` is held while sessions are opened and closed, `sessions` counts the open ones: while
+    there are some, the library must not be restarted.
+    """
+
+    def __init__(self, module: str) -> None:
+        super().__init__(module)
+        self.calls = Calls(module)
+        self.guard = Lock()
+        self.sessions = 0
 
     def initialize(self) -> None:
         """Initialize with the operating system's locks. Raises `CryptokiError`."""
         Calls(self.so).initialize()
+
+    def restart(self) -> None:
+        """
+        Finalize and initialize again, where nobody has a session.
+
+        A library may list its tokens once and remember for ever which were missing, as SoftHSM's
+        does.
+        """
+        if not self.sessions:
+            with suppress(CryptokiError):
+                self.calls.finalize()
+            with suppress(CryptokiError):
+                self.calls.initialize()
 
 
 class Calls:
@@ -177,10 +147,11 @@ class Calls:
 
     def __init__(self, module: str) -> None:
         listed = ctypes.POINTER(_FunctionList)()
-        _check(ctypes.CDLL(module).C_GetFunctionList(ctypes.byref(listed)))
+        check(ctypes.CDLL(module).C_GetFunctionList(ctypes.byref(listed)))
         self._list = listed.contents
         buffer, out = ctypes.c_char_p, ctypes.c_void_p
         self._initialize = self._function(_INITIALIZE, out)
+        self._finalize = self._function(_FINALIZE, out)
         self._get_session_info = self._function(_GET_SESSION_INFO, _ulong, out)
         self._login = self._function(_LOGIN, _ulong, _ulong, buffer, _ulong)
         self._destroy_object = self._function(_DESTROY_OBJECT, _ulong, _ulong)
@@ -195,18 +166,22 @@ class Calls:
 
     def initialize(self) -> None:
         """Initialize the library so that threads may use it."""
-        _check(self._initialize(ctypes.byref(_InitializeArgs(flags=_CKF_OS_LOCKING_OK))))
+        check(self._initialize(ctypes.byref(_InitializeArgs(flags=_CKF_OS_LOCKING_OK))))
+
+    def finalize(self) -> None:
+        """Let the library go of everything: sessions, logins, tokens."""
+        check(self._finalize(None))
 
     def login(self, session: int, pin: str) -> None:
         """Log the user in; it is the token that is logged in, with all sessions of the process."""
         encoded = pin.encode()
         code = self._login(session, _CKU_USER, encoded, len(encoded))
         if code != _CKR_USER_ALREADY_LOGGED_IN:
-            _check(code)
+            check(code)
 
     def probe(self, session: int) -> None:
         """Return where the session is still one."""
-        _check(self._get_session_info(session, ctypes.byref(_SessionInfo())))
+        check(self._get_session_info(session, ctypes.byref(_SessionInfo())))
 
     def encrypt_ecb(self, session: int, key: int, blocks: bytes) -> bytes:
         """TDES in ECB (CKM_DES3_ECB) over whole blocks; as many bytes."""
@@ -217,12 +192,12 @@ class Calls:
         return self._encrypted(session, _DES3_CBC, key, blocks)
 
     def _encrypted(self, session: int, mechanism: _Mechanism, key: int, blocks: bytes) -> bytes:
-        _check(self._encrypt_init(session, ctypes.byref(mechanism), key))
+        check(self._encrypt_init(session, ctypes.byref(mechanism), key))
         return _output(self._encrypt, session, blocks, len(blocks))
 
     def sign(self, session: int, mechanism: int, key: int, data: bytes, size: int) -> bytes:
         """A MAC over data of any length (CKM_AES_CMAC, CKM_DES3_CMAC); up to `size` bytes."""
-        _check(self._sign_init(session, ctypes.byref(_Mechanism(mechanism)), key))
+        check(self._sign_init(session, ctypes.byref(_Mechanism(mechanism)), key))
         return _output(self._sign, session, data, size)
 
     @contextmanager
@@ -240,7 +215,7 @@ class Calls:
             ctypes.sizeof(parameter),
         )
         handle = _ulong()
-        _check(
+        check(
             self._derive_key(
                 session,
                 ctypes.byref(mechanism),
@@ -259,22 +234,22 @@ class Calls:
         self._destroy(session, handle.value)
 
     def _destroy(self, session: int, key: int) -> None:
-        _check(self._destroy_object(session, key))
+        check(self._destroy_object(session, key))
 
 
-_loaded: dict[str, tuple[Library, Calls]] = {}
+_loaded: dict[str, Library] = {}
 _loading = Lock()
 
 
-def load(module: str) -> tuple[Library, Calls]:
+def load(module: str) -> Library:
     """
-    Load a PKCS#11 library, once in a process; it stays initialized until the process ends.
+    Load a PKCS#11 library, once in a process.
 
     Raises `OSError` and `PKCS11Error` where it is none, `CryptokiError` where it does not start.
     """
     with _loading:
         if module not in _loaded:
-            _loaded[module] = Library(module), Calls(module)
+            _loaded[module] = Library(module)
         return _loaded[module]
 
 
@@ -287,10 +262,5 @@ def _output(function: Any, session: int, data: bytes, size: int) -> bytes:
     """Call a function that writes up to `size` bytes; give what it wrote."""
     written = ctypes.create_string_buffer(size)
     length = _ulong(size)
-    _check(function(session, data, len(data), written, ctypes.byref(length)))
+    check(function(session, data, len(data), written, ctypes.byref(length)))
     return written.raw[: length.value]
-
-
-def _check(code: int) -> None:
-    if code != _CKR_OK:
-        raise CryptokiError(code)

@@ -25,7 +25,8 @@ from pkcs11 import Attribute, KeyType, ObjectClass, PKCS11Error
 
 from keys.hsm import HsmRejected, HsmUnavailable
 from keys.keyfile import KeyEntry, KeyFileError, read_entries, read_kbpk, unwrap_entries
-from keys.pkcs11_calls import CryptokiError, load
+from keys.pkcs11_calls import load
+from keys.pkcs11_codes import CryptokiError
 from keys.pkcs11_token import HALF, handle_of, has_half, needed_attributes
 from keys.software.key import AES, Key, check_values
 from keys.software.tdes import double_length
@@ -141,10 +142,10 @@ def _missing_tables(entries: Mapping[str, KeyEntry], objects: Mapping[str, Key])
 
 
 def _create_in(module: str, token: str, pin: str, objects: Mapping[str, Key]) -> None:
-    library, calls = load(module)
+    library = load(module)
     session = library.get_token(token_label=token).open(rw=True)
     try:
-        calls.login(handle_of(session), pin)
+        library.calls.login(handle_of(session), pin)
         create(session, objects)
     finally:
         session.close()

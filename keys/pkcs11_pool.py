@@ -6,7 +6,8 @@ moment: a question that nobody has begun is then dropped; one that has begun end
 which takes no other until then, and its answer is dropped.
 
 A thread whose session broke answers its question `HsmUnavailable` and opens another, again and
-again until the token is back. While no thread has a session, questions are refused at once.
+again until the token is back; the other threads look at theirs. While no thread has a session,
+questions are refused at once.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from typing import Any, TypeVar
 from pkcs11 import PKCS11Error
 
 from keys.hsm import HsmRejected, HsmUnavailable
-from keys.pkcs11_calls import CryptokiError
+from keys.pkcs11_codes import CryptokiError
 from keys.pkcs11_token import Token, TokenSession, unavailable
 
 T = TypeVar("T")
@@ -45,9 +46,10 @@ class SessionPool:
         self._token = token
         self._size = size
         self._closing = threading.Event()
-        self._asked = threading.Condition()  # guards the three that follow
+        self._asked = threading.Condition()  # guards what follows
         self._questions: deque[_Question] = deque()
         self._with_session = 0
+        self._breaks = 0  #: sessions that ended, so far
         self._reason: Exception = HsmUnavailable("the token is not open")
         self._threads: list[tuple[threading.Thread, Future[None]]] = []
 
@@ -137,26 +139,23 @@ class SessionPool:
 
     def _answer_until_broken(self, session: TokenSession) -> Exception | None:
         """Answer questions; give the error that the session broke with, or none at the end."""
-        while (question := self._next()) is not None:
-            answer, work = question
-            if not answer.set_running_or_notify_cancel():
-                continue
-            try:
-                answer.set_result(work(session))
-            except (CryptokiError, PKCS11Error) as error:
-                reason = unavailable("token", error)
-                answer.set_exception(reason)
-                if isinstance(reason, HsmUnavailable):
-                    return reason
-            except Exception as error:  # noqa: BLE001 - it is the asker's to know
-                answer.set_exception(error)
-        return None
+        breaks_seen = self._breaks
+        while True:
+            with self._asked:
+                self._asked.wait_for(lambda: self._has_work(breaks_seen))  # noqa: B023 - at once
+                if self._closing.is_set():
+                    return None
+                if self._breaks == breaks_seen:
+                    answer, question = self._questions.popleft()
+                else:  # another session broke: is this one still good?
+                    breaks_seen = self._breaks
+                    answer, question = Future(), TokenSession.probe
+            reason = _answered(answer, question, session)
+            if reason is not None:
+                return reason
 
-    def _next(self) -> _Question | None:
-        """Wait for a question; none when the pool is closing."""
-        with self._asked:
-            self._asked.wait_for(lambda: self._questions or self._closing.is_set())
-            return None if self._closing.is_set() else self._questions.popleft()
+    def _has_work(self, breaks_seen: int) -> bool:
+        return bool(self._questions) or self._closing.is_set() or self._breaks != breaks_seen
 
     def _gained(self) -> None:
         with self._asked:
@@ -167,6 +166,8 @@ class SessionPool:
         self._note(reason)
         with self._asked:
             self._with_session -= 1
+            self._breaks += 1
+            self._asked.notify_all()
             if not self._with_session:
                 self._refuse_waiting()
 
@@ -201,3 +202,20 @@ class SessionPool:
     def _copy_of_reason(self) -> Exception:
         """Each asker gets an exception of its own: a raised one carries the asker's frames."""
         return type(self._reason)(*self._reason.args)
+
+
+def _answered(
+    answer: Future[Any], question: Callable[[TokenSession], Any], session: TokenSession
+) -> HsmUnavailable | None:
+    """Answer one question, unless its caller is gone; give the error that broke the session."""
+    if not answer.set_running_or_notify_cancel():
+        return None
+    try:
+        answer.set_result(question(session))
+    except (CryptokiError, PKCS11Error) as error:
+        reason = unavailable("token", error)
+        answer.set_exception(reason)
+        return reason if isinstance(reason, HsmUnavailable) else None
+    except Exception as error:  # noqa: BLE001 - it is the asker's to know
+        answer.set_exception(error)
+    return None

@@ -10,8 +10,8 @@ has an entry of its own in the key file, because nothing else could tell a wrong
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from threading import Lock
 from typing import Any
 
 from pkcs11 import (
@@ -27,7 +27,8 @@ from pkcs11 import (
 
 from keys.hsm import HsmRejected, HsmUnavailable, KeyRef
 from keys.keyfile import KeyEntry
-from keys.pkcs11_calls import Calls, CryptokiError, is_loaded, load
+from keys.pkcs11_calls import Calls, Library, is_loaded, load
+from keys.pkcs11_codes import CryptokiError
 
 #: Behind the label of a key: its first half, twice.
 HALF = ".k1"
@@ -112,10 +113,15 @@ class TokenKey:
 class TokenSession:
     """One session of the token, for one thread at a time, with its keys by logical name."""
 
-    calls: Calls
+    library: Library
     session: Session
     handle: int  #: of the session, as calls take it
-    keys: Mapping[str, TokenKey]
+    keys: Mapping[str, TokenKey] = field(default_factory=dict)
+
+    @property
+    def calls(self) -> Calls:
+        """The calls of this session's library."""
+        return self.library.calls
 
     def probe(self) -> None:
         """Use the session and, where there is one, a key: a token may lose either."""
@@ -127,10 +133,10 @@ class TokenSession:
     def close(self) -> None:
         """Close the session, and let a token that is away be away."""
         # It was opened without a PIN, so python-pkcs11 logs nobody out.
-        try:
-            self.session.close()
-        except PKCS11Error:
-            return
+        with self.library.guard:
+            self.library.sessions -= 1
+            with suppress(PKCS11Error):
+                self.session.close()
 
 
 @dataclass(slots=True)
@@ -141,7 +147,6 @@ class Token:
     label: str
     pin: str = field(repr=False)
     entries: Mapping[str, KeyEntry]
-    _login: Lock = field(default_factory=Lock, init=False, repr=False)
     _refused: str = field(default="", init=False)
 
     def open_session(self) -> TokenSession:
@@ -152,19 +157,35 @@ class Token:
         settings and the key file say. A PIN that was refused once is never tried again: the token
         would lock itself.
         """
-        opened = None
         try:
-            library, calls = load(self.module)
-            session = library.get_token(token_label=self.label).open()
-            opened = TokenSession(calls, session, handle_of(session), {})
-            self._log_in(opened)
+            library = load(self.module)
+            with library.guard:
+                opened = self._opened(library)
+        except (OSError, CryptokiError, PKCS11Error) as error:
+            raise self._meaning(error) from None
+        try:
             return replace(opened, keys=self._checked_keys(opened))
         except BaseException as error:
-            if opened is not None:
-                opened.close()
-            if isinstance(error, OSError | CryptokiError | PKCS11Error):
+            opened.close()
+            if isinstance(error, CryptokiError | PKCS11Error):
                 raise self._meaning(error) from None
             raise
+
+    def _opened(self, library: Library) -> TokenSession:
+        """Open a session and log in. Where neither is possible, the library starts anew."""
+        try:
+            session = library.get_token(token_label=self.label).open()
+            try:
+                self._log_in(library.calls, handle_of(session))
+            except BaseException:
+                with suppress(PKCS11Error):
+                    session.close()
+                raise
+        except (CryptokiError, PKCS11Error):
+            library.restart()
+            raise
+        library.sessions += 1
+        return TokenSession(library, session, handle_of(session))
 
     def _meaning(self, error: Exception) -> HsmUnavailable | HsmRejected:
         """What an error of the library means. Its text is a code or a class, never a value."""
@@ -178,17 +199,16 @@ class Token:
                 return HsmRejected(f"module {self.module}: is no PKCS#11 library that can be used")
         return unavailable(token, error)
 
-    def _log_in(self, opened: TokenSession) -> None:
-        with self._login:
-            if self._refused:
-                raise HsmRejected(self._refused)
-            try:
-                opened.calls.login(opened.handle, self.pin)
-            except CryptokiError as error:
-                if error.is_pin_refusal:
-                    self._refused = f"token {self.label!r}: refuses the user PIN: {error}"
-                    raise HsmRejected(self._refused) from None
-                raise
+    def _log_in(self, calls: Calls, session: int) -> None:
+        if self._refused:
+            raise HsmRejected(self._refused)
+        try:
+            calls.login(session, self.pin)
+        except CryptokiError as error:
+            if error.is_pin_refusal:
+                self._refused = f"token {self.label!r}: refuses the user PIN: {error}"
+                raise HsmRejected(self._refused) from None
+            raise
 
     def _checked_keys(self, opened: TokenSession) -> dict[str, TokenKey]:
         """Find and check every key, naming the first that is not what it should be."""
