@@ -15,6 +15,7 @@ for these, with their check values, go to standard output unless they stand in i
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -28,7 +29,7 @@ from keys.keyfile import KeyEntry, KeyFileError, read_entries, read_kbpk, unwrap
 from keys.pkcs11_calls import load
 from keys.pkcs11_codes import CryptokiError
 from keys.pkcs11_token import HALF, handle_of, has_half, needed_attributes
-from keys.software.key import AES, Key, check_values
+from keys.software.key import AES, TDES, Key
 from keys.software.tdes import double_length
 
 _USES = (
@@ -78,6 +79,8 @@ def _shaped(key: Key) -> tuple[KeyType, bytes]:
     """The type that a token gives a key; K1‖K2‖K1 is of double length."""
     if key.algorithm == AES:
         return KeyType.AES, key.material
+    if key.algorithm != TDES:
+        raise HsmRejected(f"algorithm {key.algorithm} is not for a token")
     try:
         return KeyType.DES2, b"".join(double_length(key.material))
     except ValueError:
@@ -93,10 +96,11 @@ def create(session: Any, objects: Mapping[str, Key]) -> None:
         session.create_object(key_template(label, key))
 
 
-def half_table(label: str, half: Key) -> str:
-    """The key file's table of a half."""
+def half_table(name: str, label: str, half: Key) -> str:
+    """The key file's table of the half of a key of this name."""
+    # A JSON string of printing ASCII is a TOML string.
     return (
-        f'\n["{label}"]\npkcs11 = "{label}"\nusage = "{half.usage}"\n'
+        f'\n["{name}{HALF}"]\npkcs11 = {json.dumps(label)}\nusage = "{half.usage}"\n'
         f'algorithm = "{half.algorithm}"\nkcv = "{half.kcv}"\nnote = "its first half, twice"\n'
     )
 
@@ -112,16 +116,16 @@ def main(module: str, token: str, pin_file: Path, key_file: Path, kbpk_file: Pat
     try:
         entries = read_entries(key_file)
         keys = unwrap_entries(key_file, entries, read_kbpk(kbpk_file))
-        objects = {
-            label: key
-            for name, opened in keys.items()
-            if "pkcs11" in entries[name].places
-            for label, key in objects_of(entries[name], opened)
-        }
-        tables = _missing_tables(entries, objects)
+        ours = {n: key for n, key in keys.items() if "pkcs11" in entries[n].places}
+        objects, tables = {}, []
+        for name, whole in ours.items():
+            for label, key in objects_of(entries[name], whole):
+                objects[label] = key
+                if not _is_pinned(entries, label, key):
+                    tables.append(half_table(name, label, key))
         _create_in(module, token, pin_file.read_text("utf-8").strip(), objects)
     except (CryptokiError, PKCS11Error) as error:
-        sys.exit(f"token {token!r}: {type(error).__name__} {error}".rstrip())
+        sys.exit(f"token {token!r}: {str(error) or type(error).__name__}")
     except (OSError, ValueError, HsmRejected, HsmUnavailable) as error:
         sys.exit(f"{error}")
     for label, key in objects.items():
@@ -129,16 +133,14 @@ def main(module: str, token: str, pin_file: Path, key_file: Path, kbpk_file: Pat
     click.echo("".join(tables), nl=False)
 
 
-def _missing_tables(entries: Mapping[str, KeyEntry], objects: Mapping[str, Key]) -> list[str]:
-    """Tables of halves that the key file has not; raises `KeyFileError` where it has another."""
-    pinned = {e.places["pkcs11"]: e for e in entries.values() if "pkcs11" in e.places}
-    tables = []
-    for label, key in objects.items():
-        if label not in pinned:
-            tables.append(half_table(label, key))
-        elif pinned[label].kcv not in check_values(key.algorithm, key.material):
-            raise KeyFileError(f"{pinned[label].name}: kcv is {key.kcv}, but another is pinned")
-    return tables
+def _is_pinned(entries: Mapping[str, KeyEntry], label: str, key: Key) -> bool:
+    """Whether the key file has this label; raises `KeyFileError` where it pins another key."""
+    for name, entry in entries.items():
+        if entry.places.get("pkcs11") == label:
+            if not key.has_check_value(entry.kcv):
+                raise KeyFileError(f"{name}: kcv is {key.kcv}, but {entry.kcv} is pinned")
+            return True
+    return False
 
 
 def _create_in(module: str, token: str, pin: str, objects: Mapping[str, Key]) -> None:

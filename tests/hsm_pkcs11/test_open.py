@@ -158,9 +158,13 @@ async def test_a_wrong_pin_is_tried_once(monkeypatch: pytest.MonkeyPatch) -> Non
     """A PIN that the token refused is not tried again, not even by opening again."""
     backend = softhsm.hsm(token=softhsm.ODD, pin="161803", sessions=4)
     calls = softhsm.calls()
-    tried = []
-    login = calls.login
-    monkeypatch.setattr(calls, "login", lambda *a: (tried.append(1), login(*a)))
+    login, tried = calls.login, []
+
+    def counted(session: int, pin: str) -> None:
+        tried.append(1)
+        login(session, pin)
+
+    monkeypatch.setattr(calls, "login", counted)
     for _ in range(2):
         with pytest.raises(HsmRejected, match="refuses the user PIN: CKR_PIN_INCORRECT"):
             await backend.open()

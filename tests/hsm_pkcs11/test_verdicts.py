@@ -229,13 +229,13 @@ async def test_macs_are_compared(algorithm: MacAlgorithm, name: str, hsm: Pkcs11
 async def test_pins_are_not_verified(hsm: Pkcs11Hsm) -> None:
     """No capability speaks of PINs, and a PIN question is refused: it would have to come out."""
     assert not [c for c in hsm.capabilities if "pin" in c or "pvv" in c or "3624" in c]
-    block = {"pin_block": bytes(8), "pan": PAN}
     with pytest.raises(HsmRejected, match="PIN"):
         await hsm.verify_pin(
             VisaPvv(REFS["pvk"], "1", "0000"),
             zone_key=REFS["zpk"],
             pin_block_format=PinBlockFormat.ISO_0,
-            **block,
+            pin_block=bytes(8),
+            pan=PAN,
         )
     with pytest.raises(HsmRejected, match="PIN"):
         await hsm.translate_pin(
@@ -243,7 +243,8 @@ async def test_pins_are_not_verified(hsm: Pkcs11Hsm) -> None:
             from_format=PinBlockFormat.ISO_0,
             to_key=REFS["zpk_next"],
             to_format=PinBlockFormat.ISO_0,
-            **block,
+            pin_block=bytes(8),
+            pan=PAN,
         )
 
 
