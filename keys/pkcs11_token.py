@@ -37,12 +37,10 @@ HALF = ".k1"
 _HALVED = {"C0", "M3"}
 _DERIVING = {"E0"}
 
-#: Usages that must be of double length, for the formula takes them apart or derives from them.
-_DOUBLE = _HALVED | _DERIVING
-
 #: Other than these, a key is encrypted with (TDES) or signed with (AES).
 _CMAC = "M6"
 
+#: Not every token knows CKK_DES2: there a key of double length is K1‖K2‖K1, its half K1‖K1‖K1.
 _KEY_TYPES = {"T": {KeyType.DES2, KeyType.DES3}, "A": {KeyType.AES}}
 
 
@@ -57,6 +55,18 @@ def needed_attributes(usage: str, algorithm: str) -> frozenset[Attribute]:
         needed.add(Attribute.SIGN)
     if usage in _DERIVING:
         needed.add(Attribute.DERIVE)
+    return frozenset(needed)
+
+
+def needed_mechanisms(usage: str, algorithm: str) -> frozenset[Mechanism]:
+    """What the token must be able to do with a key, by its TR-31 usage and algorithm."""
+    needed = {Mechanism.DES3_ECB if algorithm == "T" else Mechanism.AES_CMAC}
+    if usage in {"M1", "M3"} | _DERIVING:
+        needed.add(Mechanism.DES3_CBC)
+    if usage in _DERIVING:
+        needed.add(Mechanism.DES3_ECB_ENCRYPT_DATA)
+    if usage == _CMAC and algorithm == "T":
+        needed.add(Mechanism.DES3_CMAC)
     return frozenset(needed)
 
 
@@ -212,6 +222,11 @@ class Token:
 
     def _checked_keys(self, opened: TokenSession) -> dict[str, TokenKey]:
         """Find and check every key, naming the first that is not what it should be."""
+        offered = offered_mechanisms(opened.session)
+        for name, entry in self.entries.items():
+            lacking = needed_mechanisms(entry.usage, entry.algorithm) - offered
+            if lacking:
+                raise HsmRejected(f"key {name!r}: the token has no CKM_{_named(lacking, 'CKM_')}")
         found = {
             entry.places["pkcs11"]: _checked_key(opened, entry) for entry in self.entries.values()
         }
@@ -232,6 +247,11 @@ def unavailable(what: str, error: Exception) -> HsmUnavailable | HsmRejected:
     return HsmUnavailable(f"{what}: {type(error).__name__}")
 
 
+def offered_mechanisms(session: Session) -> set[Mechanism]:
+    """What the session's token can do."""
+    return set(session.token.slot.get_mechanisms())
+
+
 def _checked_key(opened: TokenSession, entry: KeyEntry) -> tuple[int, str]:
     """Find one key; give its handle and its check value in full."""
     label = entry.places["pkcs11"]
@@ -246,7 +266,7 @@ def _checked_key(opened: TokenSession, entry: KeyEntry) -> tuple[int, str]:
     _require_secret(where, key)
     lacking = [a for a in needed_attributes(entry.usage, entry.algorithm) if not key[a]]
     if lacking:
-        raise HsmRejected(f"{where}: CKA_{' and CKA_'.join(_names(lacking))} must be true")
+        raise HsmRejected(f"{where}: CKA_{_named(lacking, 'CKA_')} must be true")
     try:
         kcv = _check_value(opened, entry.algorithm, handle_of(key))
     except CryptokiError as error:
@@ -256,12 +276,12 @@ def _checked_key(opened: TokenSession, entry: KeyEntry) -> tuple[int, str]:
     return handle_of(key), kcv
 
 
-def _names(attributes: Iterable[Attribute]) -> list[str]:
-    return sorted(attribute.name for attribute in attributes)
+def _named(lacking: Iterable[Attribute | Mechanism], prefix: str) -> str:
+    return f" and {prefix}".join(sorted(each.name for each in lacking))
 
 
 def _require_key_type(where: str, entry: KeyEntry, key_type: KeyType) -> None:
-    allowed = {KeyType.DES2} if entry.usage in _DOUBLE else _KEY_TYPES[entry.algorithm]
+    allowed = _KEY_TYPES[entry.algorithm]
     if key_type not in allowed:
         names = " or ".join(sorted(f"CKK_{allowed_type.name}" for allowed_type in allowed))
         raise HsmRejected(f"{where}: CKA_KEY_TYPE must be {names}")

@@ -7,13 +7,15 @@ import traceback
 from collections.abc import Mapping
 from typing import Any
 
+import psec
 import pytest
-from pkcs11 import Attribute, KeyType
+from pkcs11 import Attribute, KeyType, Mechanism
 
-from keys.hsm import HsmRejected, HsmUnavailable, KeyRef
+from keys.hsm import CardVerificationValue, HsmRejected, HsmUnavailable, KeyRef, Verdict
 from keys.keyfile import Key, KeyEntry
 from keys.pkcs11 import Pkcs11Hsm
 from keys.pkcs11_load import half_of, key_template
+from keys.pkcs11_token import offered_mechanisms
 from keys.software.key import HMAC, TDES
 from tests.contract.keys import KEYS, REFS
 from tests.hsm_pkcs11 import softhsm
@@ -52,8 +54,7 @@ WRONG = [
     ("mak_tdes", {Attribute.SIGN: False},        "CKA_SIGN must be true"),
     ("mak_tdes", {Attribute.KEY_TYPE: KeyType.AES}, "CKA_KEY_TYPE must be CKK_DES2 or CKK_DES3"),
     ("mak_aes",  {Attribute.KEY_TYPE: KeyType.DES2}, "CKA_KEY_TYPE must be CKK_AES"),
-    ("imk_ac",   {Attribute.KEY_TYPE: KeyType.DES3, Attribute.VALUE: bytes(range(24))},
-                                                 "CKA_KEY_TYPE must be CKK_DES2"),
+    ("imk_ac",   {Attribute.KEY_TYPE: KeyType.AES}, "CKA_KEY_TYPE must be CKK_DES2 or CKK_DES3"),
     ("mak_1",    {Attribute.LABEL: "elsewhere"}, "no key has the label"),
     ("mak_1",    {Attribute.VALUE: bytes(range(16))}, "its check value is "),
     ("mak_aes",  {Attribute.VALUE: bytes(range(16))}, "its check value is "),
@@ -70,6 +71,37 @@ async def test_a_key_that_is_not_as_it_must_be_refuses_the_start(
     refused = await refusal({name: softhsm.entry(name, KEYS[name], label=label)})
     assert f"key '{name}': " in refused
     assert words in refused
+
+
+#: usage's key and the mechanisms that it needs
+NEEDED = [
+    ("cvk",      {Mechanism.DES3_ECB}),
+    ("mak_1",    {Mechanism.DES3_ECB, Mechanism.DES3_CBC}),
+    ("zak",      {Mechanism.DES3_ECB, Mechanism.DES3_CBC}),
+    ("mak_tdes", {Mechanism.DES3_ECB, Mechanism.DES3_CMAC}),
+    ("mak_aes",  {Mechanism.AES_CMAC}),
+    ("imk_ac",   {Mechanism.DES3_ECB, Mechanism.DES3_CBC, Mechanism.DES3_ECB_ENCRYPT_DATA}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "needed"), NEEDED)
+async def test_a_token_that_cannot_use_a_key_refuses_the_start(
+    name: str, needed: set[Mechanism], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A mechanism that the token has not is missed at start, not at the first cardholder."""
+    with softhsm.raw_session(softhsm.FULL) as session:
+        offered = offered_mechanisms(session)
+    assert needed <= offered
+    listed = softhsm.entries({name: KEYS[name]})
+    for without in needed:
+        less = offered - {without}
+        monkeypatch.setattr("keys.pkcs11_token.offered_mechanisms", lambda _, less=less: less)
+        with pytest.raises(HsmRejected, match=rf"key '{name}': .* no CKM_{without.name}$"):
+            await softhsm.hsm(listed=listed).open()
+    monkeypatch.setattr("keys.pkcs11_token.offered_mechanisms", lambda _: needed)
+    backend = softhsm.hsm(listed=listed)
+    await backend.open()
+    await backend.close()
 
 
 async def test_another_check_value_refuses_the_start() -> None:
@@ -138,6 +170,27 @@ async def test_keys_are_checked_by_name_check_value_and_usage(hsm: Pkcs11Hsm) ->
             hsm.check(REFS[name], "B0", "K1")
         with pytest.raises(HsmRejected, match="its check value is not the pinned one"):
             hsm.check(KeyRef(name, "000000"), key.usage)
+
+
+async def test_a_token_without_des2_holds_keys_of_double_length() -> None:
+    """A CVK may stand as K1‖K2‖K1 and its half as K1‖K1‖K1, for tokens that know no CKK_DES2."""
+    label, cvk = fresh_label(), KEYS["cvk"].material
+    first, second = cvk[:8], cvk[8:]
+    triple = {Attribute.KEY_TYPE: KeyType.DES3}
+    put(label, KEYS["cvk"], {**triple, Attribute.VALUE: first + second + first})
+    put(f"{label}.k1", half_of(KEYS["cvk"]), {**triple, Attribute.VALUE: first * 3})
+    listed = {
+        "cvk": softhsm.entry("cvk", KEYS["cvk"], label=label),
+        "half": softhsm.entry("half", half_of(KEYS["cvk"]), label=f"{label}.k1"),
+    }
+    backend = softhsm.hsm(token=softhsm.ODD, listed=listed)
+    await backend.open()
+    pan = "4761739000000012"
+    code = psec.cvv.generate_cvv(cvk, pan, "3012", "201")
+    assert Verdict.MATCH is await backend.verify_card_code(
+        REFS["cvk"], CardVerificationValue("3012", "201"), pan=pan, code=code
+    )
+    await backend.close()
 
 
 async def test_an_aes_check_value_may_have_ten_digits() -> None:
