@@ -28,7 +28,8 @@ from keys.hsm import HsmRejected, HsmUnavailable
 from keys.keyfile import KeyEntry, KeyFileError, read_entries, read_kbpk, unwrap_entries
 from keys.pkcs11_calls import load
 from keys.pkcs11_codes import CryptokiError
-from keys.pkcs11_token import HALF, handle_of, has_half, needed_attributes
+from keys.pkcs11_keys import HALF, has_half, needed_attributes
+from keys.pkcs11_token import handle_of
 from keys.software.key import AES, TDES, Key
 from keys.software.tdes import double_length
 
