@@ -81,7 +81,7 @@ class AwsHsm:
             raise HsmRejected("aws: no key of the key file is one that is asked with")
         pool = Pool(clients)
         try:
-            await pool.on_each([partial(warming.warm, share=s) for s in self._shares(asked)])
+            await warming.warm(pool, asked, self._connections)
         except BaseException:
             await pool.close()
             raise
@@ -213,11 +213,6 @@ class AwsHsm:
             return look_up(control, self._entries), clients
         finally:
             control.close()
-
-    def _shares(self, asked: list[Question]) -> list[list[Question]]:
-        """Deal questions out to the connections, so that each has one and each is asked."""
-        n = self._connections
-        return [asked[i::n] or [asked[i % len(asked)]] for i in range(n)]
 
     def _find(self, ref: KeyRef) -> HeldKey:
         """Find a key with the check value that is pinned for it."""

@@ -19,8 +19,8 @@ from keys.hsm import HsmUnavailable
 
 T = TypeVar("T")
 
-#: Seconds until every thread must have been started; it takes milliseconds.
-_START_TIMEOUT = 10.0
+#: Seconds for what is done at start, when nobody's message waits.
+START_TIMEOUT = 10.0
 
 
 class Pool:
@@ -61,7 +61,7 @@ class Pool:
 
         def do(work: Callable[[Any], None]) -> None:
             try:
-                barrier.wait(_START_TIMEOUT)
+                barrier.wait(START_TIMEOUT)
             except threading.BrokenBarrierError:
                 raise HsmUnavailable("aws: not every thread could be started") from None
             self._with_client(work)

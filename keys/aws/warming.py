@@ -8,11 +8,13 @@ the service says of the made-up values does not matter; that it says it does.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from functools import partial
 from typing import Any
 
 from keys.aws import card_codes, cryptograms, macs, pins
 from keys.aws.calls import ParameterRefused, call
+from keys.aws.pool import START_TIMEOUT, Pool
 from keys.aws.question import HeldKey, Question
 from keys.hsm import (
     ArpcMethod,
@@ -51,21 +53,28 @@ def questions(keys: Iterable[HeldKey]) -> list[Question]:
     return [question for question in asked if question is not None]
 
 
-def warm(client: Any, share: Iterable[Question]) -> None:
+async def warm(pool: Pool, asked: Sequence[Question], connections: int) -> None:
     """
-    Ask some questions over one connection; blocks.
+    Ask one question over each connection at once, then those that are left.
 
     Raises `HsmRejected` where the service refuses to use a key, and `HsmUnavailable` where it does
     not answer, again.
     """
-    for question in share:
-        for left in reversed(range(_ATTEMPTS)):
-            try:
-                reach(client, question)
-                break
-            except HsmUnavailable:
-                if not left:
-                    raise
+    works = [partial(reach, question=asked[i % len(asked)]) for i in range(connections)]
+    await _again(partial(pool.on_each, works))
+    for question in asked[connections:]:
+        await _again(partial(pool.run, partial(reach, question=question), START_TIMEOUT))
+
+
+async def _again(ask: Callable[[], Awaitable[None]]) -> None:
+    for left in reversed(range(_ATTEMPTS)):
+        try:
+            await ask()
+        except HsmUnavailable:
+            if not left:
+                raise
+        else:
+            return
 
 
 def reach(client: Any, question: Question) -> None:

@@ -8,7 +8,12 @@ import pytest
 import pytest_asyncio
 
 from keys.aws import AwsHsm
+from tests.hsm_aws.control import entries
 from tests.hsm_aws.rig import Rig, rig
+
+
+#: The keys of one test's own backend: moto takes its time for each.
+FEW = ("cvk", "pvk", "zpk", "zpk_next", "zpk_aes", "imk_ac", "zak")
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +41,8 @@ def mended(planes: Rig) -> Iterator[Rig]:
 @pytest_asyncio.fixture
 async def hsm(mended: Rig) -> AsyncIterator[AwsHsm]:
     """A backend of its own for one test, which may hurt the planes."""
-    opened = mended.backend()
+    keys = entries(mended.held)
+    opened = mended.backend(keys={name: keys[name] for name in FEW})
     await opened.open()
     mended.data.asked.clear()
     yield opened

@@ -136,7 +136,7 @@ async def test_ibm_3624_validation_data(hsm: AwsHsm, planes: Rig, data: str) -> 
 async def test_ibm_3624_validation_data_that_cannot_be_said(hsm: AwsHsm, data: str) -> None:
     """Validation data that is no run of digits filled with one letter is refused, unshown."""
     reference = Ibm3624(REFS["pvk_ibm"], "1234", cards.TABLE, data)
-    with pytest.raises(HsmRejected, match="^validation_data: 4 to 16 digits"):
+    with pytest.raises(HsmRejected, match=r"^validation_data: 4 to 16 digits"):
         await hsm.verify_pin(
             reference,
             zone_key=REFS["zpk"],
@@ -148,7 +148,7 @@ async def test_ibm_3624_validation_data_that_cannot_be_said(hsm: AwsHsm, data: s
 
 async def test_pvki_7(hsm: AwsHsm) -> None:
     """A PIN verification key index above 6 is refused before anybody is asked."""
-    with pytest.raises(HsmRejected, match="^pvki: "):
+    with pytest.raises(HsmRejected, match=r"^pvki: "):
         await hsm.verify_pin(
             VisaPvv(REFS["pvk"], "7", "1234"),
             zone_key=REFS["zpk"],
@@ -259,5 +259,5 @@ async def test_macs(hsm: AwsHsm, algorithm: MacAlgorithm, length: int) -> None:
 
 async def test_mac_of_too_much(hsm: AwsHsm) -> None:
     """A message of more than 4096 bytes is refused before anybody is asked."""
-    with pytest.raises(HsmRejected, match="^data: 1 to 4096 bytes"):
+    with pytest.raises(HsmRejected, match=r"^data: 1 to 4096 bytes"):
         await hsm.mac(REFS["zak"], bytes(4097), algorithm=MacAlgorithm.ISO9797_3)
