@@ -11,7 +11,6 @@ from keys.aws import AwsHsm
 from tests.hsm_aws.control import entries
 from tests.hsm_aws.rig import Rig, rig
 
-
 #: The keys of one test's own backend: moto takes its time for each.
 FEW = ("cvk", "pvk", "zpk", "zpk_next", "zpk_aes", "imk_ac", "zak")
 
