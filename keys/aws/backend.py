@@ -141,6 +141,8 @@ class AwsHsm:
     ) -> ArqcAnswer:
         """Compare an application cryptogram; on a match answer it."""
         question = cryptograms.cryptogram(self._find(key), cryptogram, arpc_data=arpc_data)
+        if question is None:
+            return ArqcAnswer(Verdict.MISMATCH)
         answer = await self._ask(question)
         if answer is None:
             return ArqcAnswer(Verdict.MISMATCH)

@@ -16,7 +16,8 @@ from keys.software.digits import require_digits, require_pan
 #: Bytes of an application cryptogram's data.
 CRYPTOGRAM_DATA_MAX = 512
 
-#: Bytes of an ARPC.
+#: Bytes of an application cryptogram, and of an ARPC.
+ARQC_LENGTH = 8
 ARPC_LENGTHS = {ArpcMethod.METHOD_1: 8, ArpcMethod.METHOD_2: 4}
 
 #: Bytes of the ARPC's data: ARC, or CSU and up to eight bytes more.
@@ -36,17 +37,21 @@ _SESSION_KEYS = {
 }
 
 
-def cryptogram(key: HeldKey, of: Cryptogram, *, arpc_data: bytes) -> Question:
-    """Ask whether an application cryptogram is right, and for the one that answers it."""
+def cryptogram(key: HeldKey, of: Cryptogram, *, arpc_data: bytes) -> Question | None:
+    """Ask whether an application cryptogram is right, and for the one that answers it; None where
+    it has not the length of one.
+    """
     require_use(key, "cryptograms", "E0")
     require_pan(of.pan)
     require_digits("pan_sequence_number", of.pan_sequence_number, 2, 2)
     require_bytes("atc", of.atc, 2, 2)
-    require_bytes("arqc", of.arqc, 8, 8)
     require_bytes("data", of.data, DES_BLOCK, CRYPTOGRAM_DATA_MAX)
     if len(of.data) % DES_BLOCK:
         raise HsmRejected("data: it must be padded to whole blocks of eight bytes")
     require_bytes("arpc_data", arpc_data, *_ARPC_DATA_SIZES[of.scheme.arpc])
+    session_key = _session_key(of)
+    if len(of.arqc) != ARQC_LENGTH:
+        return None
     return Question(
         "verify_auth_request_cryptogram",
         {
@@ -54,7 +59,7 @@ def cryptogram(key: HeldKey, of: Cryptogram, *, arpc_data: bytes) -> Question:
             "TransactionData": as_hex(of.data),
             "AuthRequestCryptogram": as_hex(of.arqc),
             "MajorKeyDerivationMode": _CARD_KEYS[of.scheme.card_key],
-            "SessionKeyDerivationAttributes": _session_key(of),
+            "SessionKeyDerivationAttributes": session_key,
             "AuthResponseAttributes": _arpc(of.scheme.arpc, arpc_data),
         },
         {"": key},

@@ -167,7 +167,8 @@ def application_cryptogram(key: bytes, data: bytes) -> bytes:
     """An ARQC over data that is padded; eight bytes."""
     if len(data) % 8:
         raise ValueError("not padded")
-    return bytes(pyemv.ac.generate_ac(key, data, None, 8))
+    # Zeros to whole blocks, which adds nothing; without this word pyemv pads with 80.
+    return bytes(pyemv.ac.generate_ac(key, data, pyemv.ac.PaddingType.VISA, 8))
 
 
 def arpc_1(key: bytes, arqc: bytes, arc: bytes) -> bytes:
