@@ -29,6 +29,7 @@ from switch.prepare import (
     check_vault,
     database,
     load_demo_when_empty,
+    mac_zones,
     make_ready,
     read_keys,
     read_specs,
@@ -113,6 +114,7 @@ async def _start(
             for link in settings.links
         },
         hsm_budget=settings.hsm.budget_ms / 1000,
+        mac_zones=mac_zones(settings, keys),
         schemes={link.name: link.scheme or link.name for link in settings.links},
     )
     links = [

@@ -102,6 +102,7 @@ RESPONSE_CODES = {
     "not_permitted": "57",
     "limit_amount": "61",
     "blocked": "62",
+    "mac_mismatch": "63",
     "limit_count": "65",
     "pin_tries_exceeded": "75",
     "inactive": "78",
