@@ -18,6 +18,9 @@ NOWHERE = "127.0.0.1:1"
 NO_DATABASE = {"database__url": f"postgresql://{NOWHERE}/x"}
 SCENARIO = str(GOLDEN / "scenario.jsonl")
 LINK = '[[links]]\nname = "a"\nlisten = "127.0.0.1:0"\n'
+#: A dialect whose DE128 is too short for a MAC.
+NARROW = (ROOT / "specs/iso87_ascii.toml").read_text()
+NARROW = NARROW.replace('"mac_2",                                "b 8"', '"mac_2", "b 3"')
 
 Words = tuple[str, ...]
 
@@ -73,6 +76,9 @@ FILES: dict[str, tuple[str, str, str, dict[str, str], Words]] = {
         "k.toml", "x = 1", "run", {"hsm__keys": "k.toml"}, ("k.toml",)),
     "no protection key": (
         "kbpk", "zz", "run", {"hsm__kbpk_file": "kbpk"}, ("kbpk",)),
+    "no room for a MAC": (
+        "narrow.toml", NARROW, "run",
+        {"links__0__dialect": "narrow.toml", "links__0__mac_key": "zak"}, ("mac_key", "narrow")),
     "no PIN key": (
         "k.toml", KEYS.replace("[pvk]", "[pvk2]"), "demo cards --count 1",
         {"hsm__keys": "k.toml"}, ("hsm.keys", "pvk")),
