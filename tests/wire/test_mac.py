@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
+import psec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,6 +16,7 @@ from switch.wire.message import Message, MessageError, decode, encode
 from tests.wire.strategies import messages
 
 ASCII, BINARY = load("iso87-ascii"), load("iso87-binary")
+ROOT = Path(__file__).parents[2]
 SPECS = [pytest.param(spec, id=spec.name) for spec in (ASCII, BINARY)]
 #: Bytes of a bitmap and of the code on the wire.
 SIZES = {ASCII: (16, 16), BINARY: (8, 8)}
@@ -194,7 +197,7 @@ def test_no_value_is_shown() -> None:
 )
 def test_room(tmp_path: Path, notation: str, encoding: str, can: bool) -> None:
     """A dialect has room for codes where both fields are four to eight bytes of fixed length."""
-    text = (Path(__file__).parents[2] / "specs/iso87_ascii.toml").read_text()
+    text = (ROOT / "specs/iso87_ascii.toml").read_text()
     row = '[ 64, "mac",                                  "b 8",         "hex",       ""]'
     assert row in text
     path = tmp_path / "mine.toml"
@@ -203,3 +206,27 @@ def test_room(tmp_path: Path, notation: str, encoding: str, can: bool) -> None:
     assert can is can_carry_mac(spec)
     if notation == "b 4":
         assert HALF.hex().upper() == decode(sealed(SHORT, spec), spec).fields[64]
+
+
+#: A line of the page's table: dialect, bytes, and the code by either padding.
+EXAMPLE = re.compile(
+    r"^\| `(iso87-\w+)` \| ([`0-9 ]+) \((text|hex)\) \| `(\w{16})` \| `(\w{16})` \|$", re.M
+)
+
+
+def test_the_page() -> None:
+    """What docs/mac.md works out to the byte is what others make of it, and what we split."""
+    key = bytes.fromhex("0123456789ABCDEFFEDCBA9876543210")
+    examples = EXAMPLE.findall((ROOT / "docs/mac.md").read_text())
+    assert 4 == len(examples)
+    for dialect, shown, form, *codes in examples:
+        digits = re.sub("[` ]", "", shown)
+        data = digits.encode() if form == "text" else bytes.fromhex(digits)
+        for padding, code in enumerate(codes, start=1):
+            made = psec.mac.generate_retail_mac(key[:8], key[8:], data, padding)
+            assert code == made.hex().upper()
+            payload = data + (code.encode() if form == "text" else made)
+            parts = split_mac(payload, load(dialect))
+            assert parts is not None
+            assert (data, made) == (parts.data, parts.mac)
+            assert code in decode(payload, load(dialect)).fields.values()
