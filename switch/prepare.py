@@ -17,14 +17,12 @@ from keys.keyfile import (
     read_kbpk,
     unwrap_entries,
 )
-from keys.padding import pad_method_1, pad_method_2
-from keys.software.key import AES, Key
+from keys.software.key import AES, TDES, Key
 from keys.vault import LocalDataKeys, Vault, VaultError
 from specs.spec import Spec, SpecError
 from specs.spec import load as load_spec
 from switch.demo import loader
 from switch.flows.file_update import FILE_UPDATE
-from switch.flows.issuer import MacZone
 from switch.ledger.embedded import EmbeddedPostgres
 from switch.ledger.embedded_files import EmbeddedError
 from switch.ledger.ledger import PARTITION_MONTHS_AHEAD
@@ -169,14 +167,11 @@ async def load_demo_when_empty(settings: Settings, url: str, vault: Vault) -> No
 ZONE_USAGE = "P0"
 #: What a link's MAC key must be for, and what its HSM must be able to do (X9.143, table 6).
 _MACS = {
-    MacAlgorithm.ISO9797_1: ("M1", Capability.MAC_ISO9797_1),
-    MacAlgorithm.ISO9797_3: ("M3", Capability.MAC_ISO9797_3),
-    MacAlgorithm.AES_CMAC: ("M6", Capability.MAC_AES_CMAC),
-    MacAlgorithm.TDES_CMAC: ("M6", Capability.MAC_TDES_CMAC),
+    MacAlgorithm.ISO9797_1: ("M1", TDES, Capability.MAC_ISO9797_1),
+    MacAlgorithm.ISO9797_3: ("M3", TDES, Capability.MAC_ISO9797_3),
+    MacAlgorithm.AES_CMAC: ("M6", AES, Capability.MAC_AES_CMAC),
+    MacAlgorithm.TDES_CMAC: ("M6", TDES, Capability.MAC_TDES_CMAC),
 }
-#: Those that take whole blocks; CMAC pads by itself.
-_ISO_9797 = (MacAlgorithm.ISO9797_1, MacAlgorithm.ISO9797_3)
-_PADDINGS = {"method-1": pad_method_1, "method-2": pad_method_2}
 _PIN_BLOCKS = {
     PinBlockFormat.ISO_0: Capability.PIN_ISO_0,
     PinBlockFormat.ISO_1: Capability.PIN_ISO_1,
@@ -225,24 +220,14 @@ def check_links(
         if link.mac_key:
             if not can_carry_mac(specs[link.dialect]):
                 raise settings.refusal(f"{here}.mac_key", f"{link.dialect} has no room for a MAC")
-            usage, capability = _MACS[MacAlgorithm(link.mac_algorithm)]
+            usage, cipher, capability = _MACS[MacAlgorithm(link.mac_algorithm)]
+            if entries[link.mac_key].algorithm != cipher:
+                word = "an AES" if cipher == AES else "a TDES"
+                raise settings.refusal(
+                    f"{here}.mac_key", f"must be {word} key for {link.mac_algorithm}"
+                )
             _check_key(settings, f"{here}.mac_key", hsm, entries[link.mac_key], usage)
             _check_capability(settings, f"{here}.mac_algorithm", hsm, capability)
-
-
-def mac_zones(settings: Settings, entries: Mapping[str, KeyEntry]) -> dict[str, MacZone]:
-    """How the messages of each link that has a MAC key are authenticated, by link."""
-    zones = {}
-    for link in settings.links:
-        if link.mac_key:
-            algorithm = MacAlgorithm(link.mac_algorithm)
-            zones[link.name] = MacZone(
-                keys=(entries[link.mac_key].ref,),
-                algorithm=algorithm,
-                pad=_PADDINGS[link.mac_padding] if algorithm in _ISO_9797 else bytes,
-                on_network=link.mac_network,
-            )
-    return zones
 
 
 def _check_zone_key(

@@ -55,6 +55,7 @@ SETTINGS: list[tuple[str, str, Words]] = [
     ("links__0__pin_block_format", "iso-4",             ("zone_pin_key", "AES", "iso-4")),
     ("links__0__mac_key",      "cvk",                   ("mac_key", "M3")),
     ("links__0__mac_key",      "none",                  ("mac_key", "zak")),
+    ("links__0__mac_key",      "zpk_aes",               ("mac_key", "TDES", "iso9797-1-alg3")),
     ("admin__listen",          "0.0.0.0:8580",          ("admin.listen", "loopback")),
     ("hsm__keys",              "no.toml",               ("hsm.keys",)),
     ("database__url",          "mysql://x",             ("database.url",)),

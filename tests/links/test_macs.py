@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,10 +10,15 @@ from pathlib import Path
 import psec
 import pytest
 
-from keys.hsm import MacAlgorithm
-from keys.keyfile import read_entries
+from keys.hsm import KeyRef, MacAlgorithm
+from keys.keyfile import Key, read_entries
+from keys.padding import pad_method_1
+from keys.software.backend import SoftwareHsm
+from keys.software.key import TDES
 from specs.spec import load as load_spec
-from switch.prepare import mac_zones
+from switch.flows.issuer import MacZone
+from switch.prepare import StartError
+from switch.prepare_macs import mac_zones, try_macs
 from switch.settings import Settings
 from switch.wire.message import Message, decode, encode
 from tests.client import Client, connected
@@ -134,3 +140,13 @@ def test_settings(
     assert (MacAlgorithm(algorithm), True) == (zone.algorithm, zone.on_network)
     assert [("zak", KEYS["zak"].kcv)] == [(key.name, key.kcv) for key in zone.keys]
     assert padded == zone.pad(b"123456789").hex()
+
+
+@pytest.mark.parametrize(("mode", "starts"), [("C", True), ("N", True), ("G", False), ("V", False)])
+async def test_a_key_that_does_half(mode: str, starts: bool) -> None:
+    """A key that may only make MACs, or only verify them, refuses the start by its name."""
+    key = Key(KEYS["zak"].material, usage="M3", algorithm=TDES, mode_of_use=mode)
+    zone = MacZone((KeyRef("half", key.kcv),), MacAlgorithm.ISO9797_3, pad_method_1, False)
+    refused = contextlib.nullcontext() if starts else pytest.raises(StartError, match="link 'a': ")
+    with refused:
+        await try_macs(SoftwareHsm({"half": key}), {"a": zone})
