@@ -21,6 +21,7 @@ _FOLDER = Path(__file__).parent
 _DE_MAX = 128
 _SENSITIVITIES = ("", "pan", "secret", "code")
 _RESPONSE_CODE, _ICC_DATA, _FILE_UPDATE_CODE = 39, 55, 91
+_MACS = frozenset({64, 128})
 
 #: How the MTI, a bitmap and a field's length stand on the wire: ours → pyiso8583's.
 _MTI_ENCODINGS = {"ascii": "ascii", "bcd": "b"}
@@ -128,7 +129,7 @@ def _spec(name: str, document: dict[str, Any]) -> Spec:
         fields=fields,
         codec=_codec(document, fields, lengths),
         classes=_classes(document["classes"], version, fields),
-        message_key=_numbers(document["message_key"], "message_key", fields),
+        message_key=_echoed(document["message_key"], "message_key", fields),
         response_codes=_response_codes(document["response_codes"], fields),
         approving=_approving(document["advices"], fields),
         fee_is_added=_fee_is_added(document["amounts"]),
@@ -186,7 +187,7 @@ def _classes(table: Any, version: str, fields: Mapping[int, Field]) -> dict[str,
         _only(lists, where, {"required", "echoed"})
         classes[mti] = MessageClass(
             required=_numbers(lists["required"], f"{where}.required", fields),
-            echoed=_numbers(lists["echoed"], f"{where}.echoed", fields),
+            echoed=_echoed(lists["echoed"], f"{where}.echoed", fields),
         )
     return classes
 
@@ -273,6 +274,15 @@ def _numbers(value: Any, where: str, fields: Mapping[int, Field]) -> tuple[int, 
         raise SpecError(f"{where}: must be a list of DE numbers")
     _distinct(value, f"{where}: DE")
     return tuple(value)
+
+
+def _echoed(value: Any, where: str, fields: Mapping[int, Field]) -> tuple[int, ...]:
+    """What an answer may give back; where it gives back what tells messages apart, that too."""
+    numbers = _numbers(value, where, fields)
+    for number in numbers:
+        if number in _MACS:
+            raise SpecError(f"{where}: DE {number} is a message's own authentication code")
+    return numbers
 
 
 def _distinct(values: list[Any], where: str) -> None:

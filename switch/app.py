@@ -35,6 +35,7 @@ from switch.prepare import (
     read_specs,
     vault_of,
 )
+from switch.prepare_macs import mac_zones, try_macs
 from switch.settings import Settings
 
 #: Objects made and not freed before the youngest are looked at for cycles; Python says 700.
@@ -83,6 +84,8 @@ async def _start(
     stack.push_async_callback(hsm.close)
     await hsm.open()
     check_links(settings, hsm, keys, specs)
+    macs = mac_zones(settings, keys)
+    await try_macs(hsm, macs)
     _warn_of_keys(settings, operator)
     url = await stack.enter_async_context(database(settings, operator, prepare=make_ready))
     await load_demo_when_empty(settings, url, vault)
@@ -114,6 +117,7 @@ async def _start(
             for link in settings.links
         },
         hsm_budget=settings.hsm.budget_ms / 1000,
+        mac_zones=macs,
         schemes={link.name: link.scheme or link.name for link in settings.links},
     )
     links = [

@@ -39,6 +39,7 @@ FIELDS: dict[str, str] = {
     "taken: the message was itself the answer to one of ours",
     # where the time went
     "parse_us": "microseconds from the last byte to the typed request",
+    "mac_us": "microseconds to verify the message's authentication code",
     "find_us": "microseconds to find the card",
     "hsm_us": "microseconds for all verdicts of the HSM",
     "ledger_us": "microseconds in the ledger, queue and transaction",

@@ -17,7 +17,7 @@ from keys.keyfile import (
     read_kbpk,
     unwrap_entries,
 )
-from keys.software.key import AES, Key
+from keys.software.key import AES, TDES, Key
 from keys.vault import LocalDataKeys, Vault, VaultError
 from specs.spec import Spec, SpecError
 from specs.spec import load as load_spec
@@ -35,6 +35,7 @@ from switch.operate.events import Operator
 from switch.rules.program import KEY_USAGES, Program, ProgramError
 from switch.settings import Settings, SettingsError
 from switch.wire.frame import Framing
+from switch.wire.mac import can_carry_mac
 
 _PIN_BLOCK = 52
 
@@ -166,10 +167,10 @@ async def load_demo_when_empty(settings: Settings, url: str, vault: Vault) -> No
 ZONE_USAGE = "P0"
 #: What a link's MAC key must be for, and what its HSM must be able to do (X9.143, table 6).
 _MACS = {
-    MacAlgorithm.ISO9797_1: ("M1", Capability.MAC_ISO9797_1),
-    MacAlgorithm.ISO9797_3: ("M3", Capability.MAC_ISO9797_3),
-    MacAlgorithm.AES_CMAC: ("M6", Capability.MAC_AES_CMAC),
-    MacAlgorithm.TDES_CMAC: ("M6", Capability.MAC_TDES_CMAC),
+    MacAlgorithm.ISO9797_1: ("M1", TDES, Capability.MAC_ISO9797_1),
+    MacAlgorithm.ISO9797_3: ("M3", TDES, Capability.MAC_ISO9797_3),
+    MacAlgorithm.AES_CMAC: ("M6", AES, Capability.MAC_AES_CMAC),
+    MacAlgorithm.TDES_CMAC: ("M6", TDES, Capability.MAC_TDES_CMAC),
 }
 _PIN_BLOCKS = {
     PinBlockFormat.ISO_0: Capability.PIN_ISO_0,
@@ -217,7 +218,14 @@ def check_links(
                 f"{here}.pin_block_format", f"does not fit DE52 of {link.dialect}"
             )
         if link.mac_key:
-            usage, capability = _MACS[MacAlgorithm(link.mac_algorithm)]
+            if not can_carry_mac(specs[link.dialect]):
+                raise settings.refusal(f"{here}.mac_key", f"{link.dialect} has no room for a MAC")
+            usage, cipher, capability = _MACS[MacAlgorithm(link.mac_algorithm)]
+            if entries[link.mac_key].algorithm != cipher:
+                word = "an AES" if cipher == AES else "a TDES"
+                raise settings.refusal(
+                    f"{here}.mac_key", f"must be {word} key for {link.mac_algorithm}"
+                )
             _check_key(settings, f"{here}.mac_key", hsm, entries[link.mac_key], usage)
             _check_capability(settings, f"{here}.mac_algorithm", hsm, capability)
 

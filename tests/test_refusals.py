@@ -18,6 +18,9 @@ NOWHERE = "127.0.0.1:1"
 NO_DATABASE = {"database__url": f"postgresql://{NOWHERE}/x"}
 SCENARIO = str(GOLDEN / "scenario.jsonl")
 LINK = '[[links]]\nname = "a"\nlisten = "127.0.0.1:0"\n'
+#: A dialect whose DE128 is too short for a MAC.
+NARROW = (ROOT / "specs/iso87_ascii.toml").read_text()
+NARROW = NARROW.replace('"mac_2",                                "b 8"', '"mac_2", "b 3"')
 
 Words = tuple[str, ...]
 
@@ -52,6 +55,7 @@ SETTINGS: list[tuple[str, str, Words]] = [
     ("links__0__pin_block_format", "iso-4",             ("zone_pin_key", "AES", "iso-4")),
     ("links__0__mac_key",      "cvk",                   ("mac_key", "M3")),
     ("links__0__mac_key",      "none",                  ("mac_key", "zak")),
+    ("links__0__mac_key",      "zpk_aes",               ("mac_key", "TDES", "iso9797-1-alg3")),
     ("admin__listen",          "0.0.0.0:8580",          ("admin.listen", "loopback")),
     ("hsm__keys",              "no.toml",               ("hsm.keys",)),
     ("database__url",          "mysql://x",             ("database.url",)),
@@ -73,6 +77,9 @@ FILES: dict[str, tuple[str, str, str, dict[str, str], Words]] = {
         "k.toml", "x = 1", "run", {"hsm__keys": "k.toml"}, ("k.toml",)),
     "no protection key": (
         "kbpk", "zz", "run", {"hsm__kbpk_file": "kbpk"}, ("kbpk",)),
+    "no room for a MAC": (
+        "narrow.toml", NARROW, "run",
+        {"links__0__dialect": "narrow.toml", "links__0__mac_key": "zak"}, ("mac_key", "narrow")),
     "no PIN key": (
         "k.toml", KEYS.replace("[pvk]", "[pvk2]"), "demo cards --count 1",
         {"hsm__keys": "k.toml"}, ("hsm.keys", "pvk")),

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from keys.hsm import Hsm, KeyRef, PinBlockFormat
+from keys.hsm import Hsm, KeyRef, MacAlgorithm, PinBlockFormat
 from keys.vault import Vault
 from switch.deadline import Deadline
 from switch.ledger.ledger import Ledger
@@ -25,6 +25,16 @@ class PinZone:
 
 
 @dataclass(frozen=True, slots=True)
+class MacZone:
+    """How the messages of one link are authenticated."""
+
+    keys: tuple[KeyRef, ...]  #: a MAC under any of them is right; the first makes ours
+    algorithm: MacAlgorithm
+    pad: Callable[[bytes], bytes]  #: to the blocks of the algorithm
+    on_network: bool  #: network messages must have a MAC too
+
+
+@dataclass(frozen=True, slots=True)
 class Issuer:
     """Everything that a decision needs, built once."""
 
@@ -34,6 +44,7 @@ class Issuer:
     programs: Mapping[int, Program]
     pin_zones: Mapping[str, PinZone]  #: by link
     hsm_budget: float  #: seconds that the HSM has for one message
+    mac_zones: Mapping[str, MacZone] = field(default_factory=dict)  #: by link, where it has a key
     schemes: Mapping[str, str] = field(default_factory=dict)  #: by link, where not its name
 
     async def find_card(self, pan: str, deadline: Deadline) -> Card | None:

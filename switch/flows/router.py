@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable, Mapping
 
-from keys.hsm import HsmUnavailable
+from keys.hsm import HsmRejected, HsmUnavailable
 from specs.spec import Spec
 from switch.deadline import Deadline
+from switch.flows.authentication import Authentication, MacMismatch, at_once
 from switch.flows.authorization import authorize
 from switch.flows.booking import book
 from switch.flows.exchange import Exchange
@@ -17,7 +19,7 @@ from switch.ledger.errors import LedgerUnavailable
 from switch.ledger.unwind import JournalError
 from switch.rules.reason import Reason
 from switch.wire import mti
-from switch.wire.message import Message, MessageError, decode, encode, require
+from switch.wire.message import Message, MessageError, decode, require
 from switch.wire.originals import LaterRequest
 from switch.wire.requests import AuthorizationRequest, NetworkRequest
 
@@ -30,6 +32,7 @@ BOOKING_SECONDS = 30.0
 
 #: What an answer cannot do without: DE7 and DE11 tell the sender which request it is to.
 _ADDRESS = (7, 11)
+_STAN = 11
 
 
 class Router:
@@ -41,6 +44,7 @@ class Router:
         self._spec = spec
         self._issuer = issuer
         self._on_event = on_event
+        self._macs = Authentication(link, spec, issuer)
         #: Takes a response; false where nobody asked for it.
         self.on_response: Callable[[Message], bool] = lambda _: False
 
@@ -54,7 +58,7 @@ class Router:
         exchange = Exchange(self._link, deadline, len(payload))
         try:
             exchange.reply = await self._reply(exchange, payload) or exchange.reply
-            self._encode(exchange)
+            await self._encode(exchange)
         except JournalError as error:
             # What may yet commit cannot be promised to be taken back: no answer is safe.
             self._fault(exchange, error)
@@ -66,7 +70,8 @@ class Router:
         """Answer one frame 91 without deciding it: there is too much in flight.
 
         None for an advice or a reversal: what already happened is never shed. Nor is what
-        costs nothing: a response, an acknowledgement.
+        costs nothing: a response, an acknowledgement. No MAC is verified, for whoever sends
+        too much would take the HSM too; where one cannot be made at once there is no answer.
         """
         exchange = Exchange(self._link, deadline, len(payload), fault="overload")
         try:
@@ -74,21 +79,32 @@ class Router:
             flow = self._flow(message)
             if flow in (Router._book, Router._acknowledged) or not self._is_for_us(message):
                 return None
+            exchange.has_mac = self._macs.is_brought(payload)
+            is_mac_due = self._macs.is_due(message.mti, brought=exchange.has_mac)
             if flow is Router._network:
+                if is_mac_due:
+                    return None
                 # An echo costs nothing, and a scheme takes a link down whose echoes fail.
                 require(message, self._spec)
                 exchange.reply = manage(NetworkRequest.parse(message, self._spec))
-                self._encode(exchange)
-            else:
-                self._answer_fault(exchange, Reason.UNAVAILABLE)
+                at_once(self._encode(exchange))
+            elif self._macs.is_inline or not is_mac_due:
+                at_once(self._answer_fault(exchange, Reason.UNAVAILABLE))
         except MessageError as error:
             self._unreadable(exchange, error)
         return exchange
 
+    async def request_bytes(self, request: Message) -> bytes | None:
+        """A request of ours as it goes on the wire; none where no MAC is made that it needs."""
+        try:
+            return await self._macs.encode(request, by=math.inf)
+        except HsmUnavailable:
+            self._on_event("mac_not_made", link=self._link, mti=request.mti)
+            return None
+
     async def _reply(self, exchange: Exchange, payload: bytes) -> Reply | None:
         try:
-            message = exchange.message = decode(payload, self._spec)
-            exchange.watch.lap("parse_us")
+            message = await self._read(exchange, payload)
             if not self._is_for_us(message):
                 if self.on_response(message):
                     exchange.outcome = "taken"
@@ -102,12 +118,37 @@ class Router:
             return await flow(self, exchange, message)
         except MessageError as error:
             return self._unreadable(exchange, error)
+        except MacMismatch as error:
+            return self._unauthentic(exchange, error)
         except (LedgerUnavailable, HsmUnavailable) as error:
             exchange.fault = type(error).__name__
-            assert exchange.message is not None  # noqa: S101 - only flows raise these
-            if mti.without_repeat(exchange.message.mti) in BOOKED:
+            assert exchange.message is not None  # noqa: S101 - nothing is asked before it is read
+            if not _is_refusable(exchange.message):
                 return None  # not booked, so not answered: the sender repeats it
             return _refusal(exchange.message, self._spec, Reason.UNAVAILABLE)
+
+    async def _read(self, exchange: Exchange, payload: bytes) -> Message:
+        """The message, once it is known to be authentic.
+
+        What cannot be read is authenticated too, before its sender is told anything.
+        """
+        unreadable: MessageError | None = None
+        try:
+            exchange.message = decode(payload, self._spec)
+        except MessageError as error:
+            unreadable, exchange.message = error, error.readable
+        exchange.watch.lap("parse_us")
+        try:
+            message = exchange.message
+            if message is not None:
+                in_time = exchange.deadline.decide_by if _is_refusable(message) else math.inf
+                await self._macs.check(exchange, message.mti, payload, by=in_time)
+            if unreadable is not None:
+                raise unreadable
+        finally:
+            del unreadable  # its traceback has this frame: nothing of it is to live on in a cycle
+        assert message is not None  # noqa: S101 - it is readable
+        return message
 
     def _flow(self, message: Message) -> Flow | None:
         """What we do with it; none where the dialect or we have no such class."""
@@ -165,7 +206,7 @@ class Router:
             self._fault(exchange, unsafe)
             return
         self._fault(exchange, error)
-        self._answer_fault(exchange, Reason.SYSTEM_ERROR)
+        await self._answer_fault(exchange, Reason.SYSTEM_ERROR)
 
     def _unreadable(self, exchange: Exchange, error: MessageError) -> Reply | None:
         """Log what and where, never bytes; answer 30 where there is someone to answer."""
@@ -184,19 +225,45 @@ class Router:
             return None
         return _refusal(message, self._spec, Reason.FORMAT_ERROR)
 
-    def _encode(self, exchange: Exchange) -> None:
-        if exchange.reply is not None and exchange.outcome != "unanswered":
-            exchange.answer = encode(exchange.reply.message, self._spec)
-            exchange.watch.lap("reply_us")
+    def _unauthentic(self, exchange: Exchange, error: MacMismatch) -> Reply | None:
+        """Log it, never bytes; refuse a request.
 
-    def _answer_fault(self, exchange: Exchange, reason: Reason) -> None:
+        An advice is not answered: it may be true under a key that is newer or older than ours,
+        and its sender repeats it.
+        """
+        message = exchange.message
+        assert message is not None  # noqa: S101 - nothing is asked before it is read
+        stan = message.fields.get(_STAN)
+        self._on_event(
+            "mac_mismatch", link=self._link, mti=message.mti, stan=stan, problem=error.problem
+        )
+        if not _is_refusable(message) or any(number not in message.fields for number in _ADDRESS):
+            exchange.fault = type(error).__name__
+            return None
+        return _refusal(message, self._spec, Reason.MAC_MISMATCH)
+
+    async def _encode(self, exchange: Exchange) -> None:
+        if exchange.reply is None or exchange.outcome == "unanswered":
+            return
+        try:
+            exchange.answer = await self._macs.encode(
+                exchange.reply.message, brought=exchange.has_mac, by=exchange.deadline.answer_by
+            )
+        except HsmUnavailable as error:
+            # Without its MAC nobody takes it for an answer.
+            exchange.fault = type(error).__name__
+            self._on_event("mac_not_made", link=self._link, mti=exchange.reply.message.mti)
+            await take_back(exchange, self._issuer)
+        exchange.watch.lap("reply_us")
+
+    async def _answer_fault(self, exchange: Exchange, reason: Reason) -> None:
         message = exchange.message
         if message is None or not self._wants_answer(message):
             return
         exchange.reply = _refusal(message, self._spec, reason)
         try:
-            self._encode(exchange)
-        except MessageError as error:
+            await self._encode(exchange)
+        except (MessageError, HsmRejected) as error:
             self._fault(exchange, error)
 
     def _fault(self, exchange: Exchange, error: Exception) -> None:
@@ -226,6 +293,11 @@ ROUTES: Mapping[str, Flow] = {
     "0620": Router._administrative,
     "0800": Router._network,
 }
+
+
+def _is_refusable(message: Message) -> bool:
+    """A request of which nothing has happened yet: it can be refused. Neither is an advice."""
+    return message.mti[2] == "0" and mti.without_repeat(message.mti) not in BOOKED
 
 
 def _refusal(message: Message, spec: Spec, reason: Reason) -> Reply:

@@ -16,7 +16,7 @@ from switch.links.connection import Connection
 from switch.links.own_requests import OnLate, OwnRequests
 from switch.settings import Link as LinkSettings
 from switch.wire.frame import Framing
-from switch.wire.message import Message, encode
+from switch.wire.message import Message
 
 OnEvent = Callable[..., None]
 OnExchange = Callable[[Exchange], None]
@@ -79,13 +79,14 @@ class Link:
         """Send a request of ours over one of the connections and wait some seconds for its answer.
 
         None where none comes in time, `on_late` being given one that comes afterwards, and
-        where there is no connection.
+        where there is no connection or no MAC for it.
         """
+        payload = await self._router.request_bytes(request) if self.can_ask else None
         ready = [connection for connection in self._connections if connection.can_ask]
-        if not ready:
+        if payload is None or not ready:
             return None
         # A repeat may well take another one than its original did: that one may be dead.
-        random.choice(ready).ask(encode(request, self._router.spec))  # noqa: S311 - no secret
+        random.choice(ready).ask(payload)  # noqa: S311 - no secret
         return await self._own.answer_to(request, within=within, on_late=on_late)
 
     async def listen(self) -> None:

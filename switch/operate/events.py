@@ -29,6 +29,8 @@ WARNINGS = frozenset(
         "late_approval_unwound",
         "late_request_settled",
         "late_response",
+        "mac_mismatch",
+        "mac_not_made",
         "message_error",
         "peer_not_reading",
         "pin_block_unreadable",

@@ -9,6 +9,7 @@ class Reason(StrEnum):
     """The reasons of the policy table, in its order (docs/architecture.md)."""
 
     FORMAT_ERROR = "format_error"
+    MAC_MISMATCH = "mac_mismatch"  #: the message's authentication code is wrong or missing
     DUPLICATE_CONFLICT = "duplicate_conflict"  #: the key of another message, with another amount
     REVERSED = "reversed"  #: a repeat of something since taken back
     REVERSED_BEFORE_ORIGINAL = "reversed_before_original"

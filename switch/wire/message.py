@@ -19,7 +19,7 @@ from specs.field import Field
 from specs.spec import Spec
 from switch.wire.error import MessageError
 from switch.wire.mti import is_mti, without_repeat
-from switch.wire.plan import plans
+from switch.wire.plan import MAC_FIELDS, plans, without_blanks
 
 __all__ = ["Message", "MessageError", "decode", "encode", "require"]
 
@@ -97,7 +97,7 @@ def _from_codec(field: Field) -> Callable[[str], str] | None:
     if field.encoding == "amount":
         return lambda value: chr(int(value[:2], 16)) + value[2:]
     if field.encoding == "hex":
-        return str.upper
+        return without_blanks if field.number in MAC_FIELDS else str.upper
     if field.kind == "z":
         return lambda value: value.replace("D", "=")
     return None

@@ -19,6 +19,10 @@ from specs.spec import Spec
 #: Plans that are kept: peers use a handful of bitmaps, and one may send every one there is.
 PLANS_MAX = 256
 
+#: Message authentication codes; their half in hex text.
+MAC_FIELDS = frozenset({64, 128})
+_MAC_HALF = 8
+
 _MTI_DIGITS, _BITMAP_DIGITS = 4, 16
 _TEXT = frozenset({"ascii", "latin-1", "hex"})
 
@@ -32,6 +36,12 @@ class _Step:
     size: int  #: in characters: exactly, or at most
     fits: Callable[[str], re.Match[str] | None]
     clean: Callable[[str], str] | None
+
+
+def without_blanks(mac: str) -> str:
+    """The hex text of a message authentication code of which half is given: zeros for blanks."""
+    half, rest = mac[:_MAC_HALF], mac[_MAC_HALF:]
+    return (half + "0" * len(rest) if rest == " " * len(rest) else mac).upper()
 
 
 class Plans:
@@ -134,7 +144,7 @@ def _is_text(field: Field, spec: Spec) -> bool:
 
 def _clean(field: Field) -> Callable[[str], str] | None:
     if field.encoding == "hex":
-        return str.upper
+        return without_blanks if field.number in MAC_FIELDS else str.upper
     if field.kind == "z":
         return lambda value: value.replace("D", "=")
     return None

@@ -13,6 +13,7 @@ from switch.rules.reason import Reason
 #: What the acquirer sees in the generic dialects, as docs/architecture.md has it.
 DE39 = {
     "format_error": "30",
+    "mac_mismatch": "63",
     "duplicate_conflict": "94",
     "reversed": "05",
     "reversed_before_original": "05",

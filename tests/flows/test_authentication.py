@@ -1,0 +1,552 @@
+"""Messages with a MAC: what is right is decided, what is wrong is refused, an outage is neither."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from keys.hsm import HsmRejected, MacAlgorithm
+from switch.flows import authentication
+from switch.wire.message import Message, encode
+from tests.flows.authentic import SIZES, Authentic, asleep, authentic, gone, oracle
+from tests.flows.support import House, purchase
+from tests.ledger.support import number
+from tests.process import eventually
+
+pytest_plugins = ["tests.ledger.fixtures"]
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+DIALECTS = ["iso87-ascii", "iso87-binary"]
+ALGORITHMS = [
+    (MacAlgorithm.ISO9797_1, 1),
+    (MacAlgorithm.ISO9797_1, 2),
+    (MacAlgorithm.ISO9797_3, 1),
+    (MacAlgorithm.ISO9797_3, 2),
+    (MacAlgorithm.AES_CMAC, 0),
+    (MacAlgorithm.TDES_CMAC, 0),
+]
+BIT = 0x01
+
+
+def typed_in(pan: str, *, mti: str = "0100", **changes: str | None) -> Message:
+    """A purchase of 10.00 EUR whose card data were typed in: no HSM is asked but for its MAC."""
+    given: dict[str, str | None] = {"_22": "012", "_55": None, **changes}
+    return Message(mti, purchase(pan, **given))
+
+
+def advice(pan: str) -> Message:
+    """A stand-in advice of an approved purchase."""
+    return typed_in(pan, mti="0120", _39="00")
+
+
+def reversal_of(message: Message, mti: str = "0420") -> Message:
+    """The reversal of a purchase; its DE90 needs a secondary bitmap."""
+    fields = message.fields
+    original = f"0100{fields[11]}{fields[7]}{fields[32]:0>11}{'':0>11}"
+    return Message(mti, {**fields, 11: f"{number() % 1_000_000:06d}", 90: original})
+
+
+def echo(stan: str = "") -> Message:
+    return Message("0800", {7: "1123120000", 11: stan or f"{number() % 1_000_000:06d}", 70: "301"})
+
+
+def last_byte_changed(payload: bytes) -> bytes:
+    """Another code: in either dialect its last byte is another hex digit or byte."""
+    last = b"1" if payload.endswith(b"0") else b"0"
+    return payload[:-1] + last
+
+
+# ---- right ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize(("algorithm", "padding"), ALGORITHMS)
+async def test_a_right_mac(
+    one_house: House, algorithm: MacAlgorithm, padding: int, dialect: str
+) -> None:
+    """With DE64 and with DE128 a message is decided, and its answer's MAC is what others make."""
+    account_id, pan = await one_house.card()
+    async with authentic(one_house, algorithm, padding, dialect=dialect) as one:
+        asked = typed_in(pan)
+        answer = await one.ask(one.sealed(asked))
+        assert ("0110", "00") == (answer.mti, answer.fields[39])
+        assert 1_000 == await one_house.books.held(account_id)
+        answer = await one.ask(one.sealed(reversal_of(asked)))
+        assert ("0430", "00") == (answer.mti, answer.fields[39])
+        assert 0 == await one_house.books.held(account_id)
+        assert [] == one.events("mac_mismatch")
+        assert all("mac_us" in exchange.watch.laps for exchange in await one.done(2))
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("filling", ["zeros", "blanks"])
+async def test_half_a_mac(one_house: House, dialect: str, filling: str) -> None:
+    """Four bytes of it are enough, with zeros or blanks after them; the answer has eight."""
+    _, pan = await one_house.card()
+    async with authentic(one_house, dialect=dialect) as one:
+        zero = b"0" if dialect == "iso87-ascii" else b"\0"
+        size = SIZES[dialect] // 2
+        rest = (zero if filling == "zeros" else b" ") * size
+        answer = await one.ask(one.sealed(typed_in(pan))[:-size] + rest)
+        assert "00" == answer.fields[39]
+
+
+async def test_a_mac_under_the_key_before(one_house: House) -> None:
+    """While one key replaces another both are right; the answer's MAC is under the newer."""
+    _, pan = await one_house.card()
+    before = oracle(MacAlgorithm.ISO9797_3, 1, "zak")
+    async with authentic(one_house, keys=("zak_next", "zak")) as one:
+        assert "00" == (await one.ask(one.sealed(typed_in(pan)))).fields[39]
+        assert "00" == (await one.ask(one.sealed(typed_in(pan), before))).fields[39]
+        never = oracle(MacAlgorithm.ISO9797_1, 1)
+        assert "63" == (await one.ask(one.sealed(typed_in(pan), never))).fields[39]
+        assert {"verify_mac": 5, "mac": 3} == one.hsm.asked
+
+
+async def test_an_inline_hsm_costs_no_timer(
+    one_house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What answers without waiting is asked without asyncio."""
+    _, pan = await one_house.card()
+    async with authentic(one_house) as one:
+        monkeypatch.setattr(authentication, "asyncio", None)
+        assert "00" == (await one.ask(one.sealed(typed_in(pan)))).fields[39]
+
+
+# ---- wrong ------------------------------------------------------------------------------------
+
+#: How a right message is made a wrong one, and what operators are told is wrong with it; where
+#: nothing is said, it depends on the bytes that happen to stand there.
+WRONG: dict[str, tuple[Callable[[Authentic, Message], bytes], str]] = {
+    "another code": (lambda one, message: last_byte_changed(one.sealed(message)), "wrong"),
+    "of another key": (
+        lambda one, message: one.sealed(message, oracle(MacAlgorithm.ISO9797_1, 1)), "wrong"),
+    "of another padding": (
+        lambda one, message: one.sealed(message, oracle(MacAlgorithm.ISO9797_3, 2)), "wrong"),
+    "of another message": (
+        lambda one, message: one.sealed(
+            Message(message.mti, {**message.fields, 4: "000000002000"}))[: -SIZES[one.dialect]]
+        + one.sealed(message)[-SIZES[one.dialect] :], "wrong"),
+    "of its repeat": (
+        lambda one, message: one.sealed(message)[: -SIZES[one.dialect]]
+        + one.sealed(Message("0101", message.fields))[-SIZES[one.dialect] :], "wrong"),
+    "of zeros": (lambda one, message: one.sealed(message, lambda _: bytes(8)), "wrong"),
+    "none": (lambda one, message: encode(message, one.client.spec), "missing"),
+    "cut short": (lambda one, message: one.sealed(message)[: -SIZES[one.dialect] // 2], ""),
+    "not last": (lambda one, message: one.sealed(message) + b"00", ""),
+    "DE64 beside a secondary bitmap": (
+        lambda one, message: encode(
+            Message(message.mti, {**message.fields, 64: "00" * 8, 70: "301"}), one.client.spec),
+        "missing"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("kind", WRONG)
+async def test_a_wrong_mac(one_house: House, dialect: str, kind: str) -> None:
+    """A request is refused with 63, in a message that has a MAC; nothing of it is written down."""
+    make, problem = WRONG[kind]
+    _, pan = await one_house.card()
+    async with authentic(one_house, dialect=dialect) as one:
+        before = await one.rows()
+        message = typed_in(pan)
+        answer = await one.ask(make(one, message))
+        assert ("0110", "63") == (answer.mti, answer.fields[39])
+        assert message.fields[11] == answer.fields[11]
+        assert before == await one.rows()
+        (told,) = one.events("mac_mismatch")
+        assert ("0100", message.fields[11]) == (told["mti"], told["stan"])
+        assert told["problem"] in ((problem,) if problem else ("wrong", "missing"))
+        assert [] == one.events("fault") + one.events("message_error")
+        # The same message with its right MAC is new.
+        assert "00" == (await one.ask(one.sealed(message))).fields[39]
+
+
+async def test_a_repeat_with_a_wrong_mac(one_house: House) -> None:
+    """The MAC is looked at before the message key: a forged repeat learns nothing."""
+    _, pan = await one_house.card()
+    async with authentic(one_house) as one:
+        asked = typed_in(pan)
+        first = await one.ask(one.sealed(asked))
+        repeat = Message("0101", asked.fields)
+        forged = await one.ask(last_byte_changed(one.sealed(repeat)))
+        assert "63" == forged.fields[39]
+        assert 38 not in forged.fields
+        assert first == await one.ask(one.sealed(repeat))
+
+
+@pytest.mark.parametrize("make", [advice, lambda pan: reversal_of(typed_in(pan)),
+    lambda pan: reversal_of(typed_in(pan), "0400"), lambda pan: typed_in(pan, mti="0220"),
+    lambda pan: typed_in(pan, mti="0121", _39="00")], ids=["0120", "0420", "0400", "0220", "0121"],
+)  # fmt: skip
+async def test_what_already_happened(one_house: House, make: Callable[[str], Message]) -> None:
+    """An advice or reversal with a wrong MAC is not answered; with the right one it is booked."""
+    _, pan = await one_house.card()
+    async with authentic(one_house) as one:
+        before, message = await one.rows(), make(pan)
+        exchange = await one.unanswered(last_byte_changed(one.sealed(message)))
+        assert ("dropped", "MacMismatch") == (exchange.outcome, exchange.fault)
+        await one.unanswered(encode(message, one.client.spec))
+        assert ["wrong", "missing"] == [told["problem"] for told in one.events("mac_mismatch")]
+        assert before == await one.rows()
+        assert "00" == (await one.ask(one.sealed(message))).fields[39]
+        assert before != await one.rows()
+
+
+@pytest.mark.parametrize("mti", ["0180", "0190", "0620"])
+async def test_what_is_only_told(one_house: House, mti: str) -> None:
+    """An acknowledgement or administrative advice with a wrong MAC is dropped."""
+    account_id, pan = await one_house.card()
+    async with authentic(one_house) as one:
+        asked = typed_in(pan)
+        await one.ask(one.sealed(asked))
+        before = await one.rows()
+        await one.unanswered(last_byte_changed(one.sealed(Message(mti, asked.fields))))
+        assert 1 == len(one.events("mac_mismatch"))
+        assert before == await one.rows()
+        assert 1_000 == await one_house.books.held(account_id)
+
+
+async def test_a_negative_acknowledgement(one_house: House) -> None:
+    """A 0190 with its right MAC takes back what it is about."""
+    account_id, pan = await one_house.card()
+    async with authentic(one_house) as one:
+        asked = typed_in(pan)
+        await one.ask(one.sealed(asked))
+        await one.unanswered(one.sealed(Message("0190", asked.fields)))
+        assert 0 == await one_house.books.held(account_id)
+
+
+async def test_what_cannot_be_read(one_house: House) -> None:
+    """A malformed message with its right MAC is answered 30; with a wrong one it is a forgery."""
+    _, pan = await one_house.card()
+    async with authentic(one_house) as one:
+        message = typed_in(pan)
+        good = one.sealed(message)[:-16]
+        at = good.index(message.fields[41].encode())
+        data = good[:at] + b"\x01" + good[at + 1 :]
+        right = data + one.mac(data).hex().upper().encode()
+        assert "30" == (await one.ask(right)).fields[39]
+        assert ["terminal_id"] == [told["field"] for told in one.events("message_error")]
+        assert "63" == (await one.ask(last_byte_changed(right))).fields[39]
+        assert 1 == len(one.events("mac_mismatch"))
+
+
+@pytest.mark.parametrize("payload", [b"GET / HTTP/1.1", b"0100", b"0100" + b"F" * 32, b"0810" * 9])
+async def test_what_is_no_message(one_house: House, payload: bytes) -> None:
+    """Bytes that tell no STAN are not answered, and the link goes on."""
+    _, pan = await one_house.card()
+    async with authentic(one_house) as one:
+        await one.unanswered(payload)
+        assert "00" == (await one.ask(one.sealed(typed_in(pan)))).fields[39]
+
+
+async def test_what_we_do_not_do(one_house: House) -> None:
+    """A request that we do not know is answered 12 where its MAC is right, else 63."""
+    _, pan = await one_house.card()
+    async with authentic(one_house) as one:
+        message = typed_in(pan, mti="0600")
+        assert "12" == (await one.ask(one.sealed(message))).fields[39]
+        assert "63" == (await one.ask(last_byte_changed(one.sealed(message)))).fields[39]
+
+
+async def test_nothing_secret_is_told(one_house: House) -> None:
+    """What operators are told of a wrong MAC has no byte of the message but its STAN."""
+    _, pan = await one_house.card()
+    async with authentic(one_house) as one:
+        payload = last_byte_changed(one.sealed(typed_in(pan)))
+        await one.ask(payload)
+        (told,) = one.events("mac_mismatch")
+        assert {"link", "mti", "stan", "problem"} == told.keys()
+        (exchange,) = await one.done()
+        assert pan not in repr(exchange)
+        assert payload[-16:].decode() not in repr(exchange)
+
+
+async def test_a_link_without_a_key(one_house: House) -> None:
+    """There a MAC is not looked at, not given back, and none is made."""
+    _, pan = await one_house.card()
+    fields = {**typed_in(pan).fields, 64: "0123456789ABCDEF"}
+    answer = await one_house.answer(fields)
+    assert "00" == answer[39]
+    assert 64 not in answer
+
+
+# ---- network messages ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("on_network", [False, True])
+async def test_network_messages(one_house: House, on_network: bool) -> None:
+    """One that brings a MAC is held to it; one without is answered so where none is asked for."""
+    async with authentic(one_house, on_network=on_network) as one:
+        answer, has_mac = await plain(one, one.sealed(echo()))
+        assert ("0810", "00", True) == (answer.mti, answer.fields[39], has_mac)
+        answer, has_mac = await plain(one, last_byte_changed(one.sealed(echo())))
+        assert ("0810", "63", True) == (answer.mti, answer.fields[39], has_mac)
+        answer, has_mac = await plain(one, encode(echo(), one.client.spec))
+        wanted = "63" if on_network else "00"
+        assert ("0810", wanted, on_network) == (answer.mti, answer.fields[39], has_mac)
+        problems = [told["problem"] for told in one.events("mac_mismatch")]
+        assert (["wrong", "missing"] if on_network else ["wrong"]) == problems
+
+
+async def plain(one: Authentic, payload: bytes) -> tuple[Message, bool]:
+    one.send(payload)
+    return await one.raw_answer()
+
+
+# ---- an HSM that does not answer ---------------------------------------------------------------
+
+Fault = Callable[[], Awaitable[None]]
+faulty = pytest.mark.parametrize("fault", [asleep, gone])
+
+
+@faulty
+async def test_nobody_verifies(one_house: House, fault: Fault) -> None:
+    """An outage is no mismatch: 91 to a request, nothing to an advice, and later all is well."""
+    _, pan = await one_house.card()
+    async with authentic(one_house, is_inline=False) as one:
+        one.hsm.faults["verify_mac"] = fault
+        before, asked, told = await one.rows(), typed_in(pan), advice(pan)
+        assert "91" == (await one.ask(one.sealed(asked))).fields[39]
+        assert "91" == (await one.ask(one.sealed(echo()))).fields[39]
+        for message in (told, reversal_of(asked), Message("0190", asked.fields)):
+            exchange = await one.unanswered(one.sealed(message))
+            assert ("dropped", "HsmUnavailable") == (exchange.outcome, exchange.fault)
+        assert [] == one.events("mac_mismatch")
+        assert before == await one.rows()
+        one.hsm.faults.clear()
+        assert "00" == (await one.ask(one.sealed(told))).fields[39]
+        assert "00" == (await one.ask(one.sealed(Message("0101", asked.fields)))).fields[39]
+
+
+@faulty
+async def test_nobody_makes_the_answer_s(one_house: House, fault: Fault) -> None:
+    """An approval that has no MAC is not sent, and is taken back; a repeat is declined."""
+    account_id, pan = await one_house.card()
+    async with authentic(one_house, is_inline=False) as one:
+        one.hsm.faults["mac"] = fault
+        asked = typed_in(pan)
+        exchange = await one.unanswered(one.sealed(asked))
+        assert ("dropped", "HsmUnavailable") == (exchange.outcome, exchange.fault)
+        assert [("0110",)] == [(told["mti"],) for told in one.events("mac_not_made")]
+        one.hsm.faults.clear()
+        await eventually(lambda: holds(one_house, account_id, 0), "the unwinding")
+        assert "05" == (await one.ask(one.sealed(Message("0101", asked.fields)))).fields[39]
+
+
+async def holds(house: House, account_id: int, minor: int) -> bool:
+    """Whether just this is held."""
+    return minor == await house.books.held(account_id)
+
+
+@faulty
+async def test_nobody_makes_the_answer_to_an_advice(one_house: House, fault: Fault) -> None:
+    """An advice is booked once, and answered when it comes again."""
+    account_id, pan = await one_house.card()
+    async with authentic(one_house, is_inline=False) as one:
+        one.hsm.faults["mac"] = fault
+        told = advice(pan)
+        await one.unanswered(one.sealed(told))
+        assert 1_000 == await one_house.books.held(account_id)
+        one.hsm.faults.clear()
+        assert "00" == (await one.ask(one.sealed(Message("0121", told.fields)))).fields[39]
+        assert 1_000 == await one_house.books.held(account_id)
+
+
+@faulty
+async def test_an_hsm_that_is_quite_gone(one_house: House, fault: Fault) -> None:
+    """Not even 91 is answered, for it would need a MAC; nothing is held."""
+    account_id, pan = await one_house.card()
+    async with authentic(one_house, is_inline=False) as one:
+        one.hsm.faults |= {"verify_mac": fault, "mac": fault}
+        before = await one.rows()
+        for message in (typed_in(pan), advice(pan), echo()):
+            exchange = await one.unanswered(one.sealed(message))
+            assert "HsmUnavailable" == exchange.fault
+        assert before == await one.rows()
+        assert 0 == await one_house.books.held(account_id)
+
+
+async def test_a_slow_hsm_makes_nothing_late(one_house: House) -> None:
+    """It is waited for until the deadline and no longer, though its budget be greater."""
+    account_id, pan = await one_house.card()
+    prompt: dict[str, Any] = {"answer_within_ms": 60, "margin_ms": 30, "hsm_budget": 3600.0}
+    async with authentic(one_house, is_inline=False, **prompt) as one:
+        one.hsm.faults["mac"] = asleep
+        exchange = await one.unanswered(one.sealed(typed_in(pan)))
+        assert "dropped" == exchange.outcome
+        one.hsm.faults["verify_mac"] = asleep
+        await one.unanswered(one.sealed(typed_in(pan)))
+        await eventually(lambda: holds(one_house, account_id, 0), "the unwinding")
+
+
+@pytest.mark.parametrize("question", ["verify_mac", "mac"])
+async def test_a_key_that_is_configured_wrong(one_house: House, question: str) -> None:
+    """An HSM that rejects the question is a fault of ours: no mismatch, and nothing is held."""
+
+    async def reject() -> None:
+        raise HsmRejected("key: not for this")
+
+    account_id, pan = await one_house.card()
+    async with authentic(one_house, is_inline=False) as one:
+        one.hsm.faults[question] = reject
+        if question == "mac":
+            assert "HsmRejected" == (await one.unanswered(one.sealed(typed_in(pan)))).fault
+        else:
+            assert "96" == (await one.ask(one.sealed(typed_in(pan)))).fields[39]
+        exchange = await one.unanswered(one.sealed(advice(pan)))
+        assert "HsmRejected" == exchange.fault
+        assert [] == one.events("mac_mismatch")
+        booked = 1_000 if question == "mac" else 0  # by the advice
+        await eventually(lambda: holds(one_house, account_id, booked), "the unwinding")
+
+
+# ---- overload ---------------------------------------------------------------------------------
+
+
+@contextlib.asynccontextmanager
+async def crowded(one: Authentic) -> Any:
+    """As many messages are in flight as the link takes."""
+    one.link.in_flight += one.link.settings.in_flight_max
+    try:
+        yield
+    finally:
+        one.link.in_flight -= one.link.settings.in_flight_max
+
+
+async def test_what_is_too_much(one_house: House) -> None:
+    """It is answered 91 at once, with a MAC, and its own MAC is not looked at."""
+    account_id, pan = await one_house.card()
+    async with authentic(one_house, in_flight_max=2) as one:
+        async with crowded(one):
+            for payload in (
+                one.sealed(typed_in(pan)),
+                last_byte_changed(one.sealed(typed_in(pan))),
+            ):
+                assert "91" == (await one.ask(payload)).fields[39]
+        assert {"mac": 2} == one.hsm.asked
+        assert 0 == await one_house.books.held(account_id)
+
+
+async def test_what_is_too_much_for_an_hsm_that_takes_time(one_house: House) -> None:
+    """It is not answered, and costs the HSM nothing."""
+    _, pan = await one_house.card()
+    async with authentic(one_house, in_flight_max=2, is_inline=False) as one:
+        async with crowded(one):
+            one.send(one.sealed(typed_in(pan)))
+            one.send(one.sealed(typed_in(pan)))
+            await one.done(2)
+        assert [("dropped", "overload")] * 2 == [(e.outcome, e.fault) for e in one.exchanges]
+        assert {} == one.hsm.asked
+        assert [] == one.client.frames
+
+
+@pytest.mark.parametrize("is_inline", [True, False])
+async def test_network_messages_and_advices_are_not_too_much(
+    one_house: House, is_inline: bool
+) -> None:
+    """They are taken beyond the limit, once their MAC is right."""
+    _, pan = await one_house.card()
+    how: dict[str, Any] = {"in_flight_max": 2, "is_inline": is_inline, "on_network": True}
+    async with authentic(one_house, **how) as one, crowded(one):
+        assert "00" == (await one.ask(one.sealed(echo()))).fields[39]
+        assert "63" == (await one.ask(last_byte_changed(one.sealed(echo())))).fields[39]
+        assert "00" == (await one.ask(one.sealed(advice(pan)))).fields[39]
+
+
+@pytest.mark.parametrize("is_inline", [True, False])
+async def test_network_messages_that_need_no_mac(one_house: House, is_inline: bool) -> None:
+    """They are answered at once under overload, and cost the HSM nothing."""
+    async with authentic(one_house, in_flight_max=2, is_inline=is_inline) as one:
+        async with crowded(one):
+            answer, has_mac = await plain(one, encode(echo(), one.client.spec))
+        assert ("00", False) == (answer.fields[39], has_mac)
+        assert {} == one.hsm.asked
+
+
+# ---- our own requests --------------------------------------------------------------------------
+
+
+def file_update() -> Message:
+    stan = f"{number() % 1_000_000:06d}"
+    return Message(
+        "0302",
+        {2: "4761739000000012", 7: "1123120000", 11: stan, 91: "1", 101: "CARDS", 120: "41"},
+    )
+
+
+def taken(request: Message) -> Message:
+    """What its network answers."""
+    mti = request.mti[:2] + "1" + request.mti[3]
+    fields = {n: request.fields[n] for n in (7, 11, 70, 91, 101) if n in request.fields}
+    return Message(mti, dict(sorted({**fields, 39: "00"}.items())))
+
+
+async def asked(one: Authentic, request: Message, within: float) -> asyncio.Task[Message | None]:
+    """The request is out, and had its right MAC."""
+    waiting = asyncio.create_task(one.link.ask(request, within=within))
+    assert request == await one.answer()
+    return waiting
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+async def test_our_own_requests(one_house: House, dialect: str) -> None:
+    """A file update has a MAC, and its answer is taken where its own is right."""
+    async with authentic(one_house, dialect=dialect) as one:
+        request = file_update()
+        waiting = await asked(one, request, within=30)
+        await one.unanswered(last_byte_changed(one.sealed(taken(request))))
+        await one.unanswered(encode(taken(request), one.client.spec))
+        assert not waiting.done()
+        assert ["wrong", "missing"] == [told["problem"] for told in one.events("mac_mismatch")]
+        exchange = await one.unanswered(one.sealed(taken(request)))
+        assert "taken" == exchange.outcome
+        answer = await waiting
+        assert answer is not None
+        assert "00" == answer.fields[39]
+
+
+async def test_an_answer_that_nobody_verifies(one_house: House) -> None:
+    """While the HSM is down an answer to us is as none; it counts when it comes again."""
+    async with authentic(one_house, is_inline=False) as one:
+        request = file_update()
+        waiting = await asked(one, request, within=30)
+        one.hsm.faults["verify_mac"] = gone
+        exchange = await one.unanswered(one.sealed(taken(request)))
+        assert ("dropped", "HsmUnavailable") == (exchange.outcome, exchange.fault)
+        assert not waiting.done()
+        assert [] == one.events("unsolicited_response")
+        one.hsm.faults.clear()
+        await one.unanswered(one.sealed(taken(request)))
+        assert await waiting is not None
+
+
+@faulty
+async def test_a_request_of_ours_without_a_mac(one_house: House, fault: Fault) -> None:
+    """It is not sent."""
+    async with authentic(one_house, is_inline=False) as one:
+        one.hsm.faults["mac"] = fault
+        assert await one.link.ask(file_update(), within=30) is None
+        assert ["0302"] == [told["mti"] for told in one.events("mac_not_made")]
+        one.hsm.faults.clear()
+        waiting = await asked(one, file_update(), within=0.01)
+        assert await waiting is None
+
+
+@pytest.mark.parametrize("on_network", [False, True])
+async def test_our_own_network_messages(one_house: House, on_network: bool) -> None:
+    """An 0800 of ours has a MAC where the link asks for one, and its answer must have one then."""
+    async with authentic(one_house, on_network=on_network) as one:
+        request = echo()
+        waiting = asyncio.create_task(one.link.ask(request, within=30))
+        assert (request, on_network) == await one.raw_answer()
+        exchange = await one.unanswered(encode(taken(request), one.client.spec))
+        assert ("dropped" if on_network else "taken") == exchange.outcome
+        if on_network:
+            await one.unanswered(one.sealed(taken(request)))
+        assert await waiting is not None
