@@ -16,6 +16,7 @@ from keys.hsm import (
     KeyRef,
     SessionKeyDerivation,
 )
+from switch.rules.chip import AtcWindow
 from switch.rules.holds import HoldRuleError, HoldRules
 
 
@@ -102,6 +103,7 @@ class Program:
     time_zone: ZoneInfo
     keys: ProgramKeys
     cryptograms: Mapping[int, CryptogramScheme]  #: by cryptogram version number
+    atc: AtcWindow
     csu_approved: bytes  #: card status update, four bytes
     csu_declined: bytes
     icvv_service_code: str
@@ -150,6 +152,7 @@ class Program:
                     )
                     for version, scheme in settings["cryptograms"].items()
                 },
+                atc=AtcWindow.parse(settings.get("atc", {})),
                 csu_approved=bytes.fromhex(settings["csu_approved"]),
                 csu_declined=bytes.fromhex(settings["csu_declined"]),
                 icvv_service_code=settings["icvv_service_code"],
