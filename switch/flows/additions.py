@@ -42,9 +42,19 @@ async def additions(
                 added[_AMOUNT_BILLED] = f"{decision.partial_minor:012d}"
             added[_ADDITIONAL_AMOUNTS] = original_amount(case)
             chip = await _authenticated(case, verdicts, code, issuer, is_approved=True)
-    if chip is not None:
-        added[_ICC_DATA] = encode_ber({_ISSUER_AUTHENTICATION_DATA: chip})
+    data = encode_ber({_ISSUER_AUTHENTICATION_DATA: chip}) if chip is not None else ""
+    if data := data + _scripts(case, verdicts, decision):
+        added[_ICC_DATA] = data
     return added
+
+
+def _scripts(case: Case, verdicts: Verdicts, decision: Decision) -> str:
+    """The program's issuer scripts, for a chip whose cryptogram was right and not seen before."""
+    if verdicts.cryptogram is not Verdict.MATCH:
+        return ""
+    if not isinstance(decision, Declined):
+        return case.program.issuer_scripts.approved
+    return "" if decision.reason in _UNANSWERED else case.program.issuer_scripts.declined
 
 
 def balance(case: Case, available_minor: int) -> str:

@@ -16,8 +16,9 @@ from keys.hsm import (
     KeyRef,
     SessionKeyDerivation,
 )
-from switch.rules.chip import AtcWindow
+from switch.rules.chip import AtcWindow, IssuerScripts
 from switch.rules.holds import HoldRuleError, HoldRules
+from switch.rules.iad import VERSIONS, Layout
 
 
 class Need(StrEnum):
@@ -102,8 +103,10 @@ class Program:
     name: str
     time_zone: ZoneInfo
     keys: ProgramKeys
+    iad: Layout  #: of the issuer application data
     cryptograms: Mapping[int, CryptogramScheme]  #: by cryptogram version number
     atc: AtcWindow
+    issuer_scripts: IssuerScripts
     csu_approved: bytes  #: card status update, four bytes
     csu_declined: bytes
     icvv_service_code: str
@@ -144,15 +147,10 @@ class Program:
                 keys=ProgramKeys(
                     **{use: KeyRef(**ref) for use, ref in settings["keys"].items()},
                 ),
-                cryptograms={
-                    int(version): CryptogramScheme(
-                        card_key=CardKeyDerivation(scheme["card_key"]),
-                        session_key=SessionKeyDerivation(scheme["session_key"]),
-                        arpc=ArpcMethod(scheme["arpc"]),
-                    )
-                    for version, scheme in settings["cryptograms"].items()
-                },
+                iad=Layout(settings.get("iad", Layout.VISA)),
+                cryptograms=_cryptograms(settings),
                 atc=AtcWindow.parse(settings.get("atc", {})),
+                issuer_scripts=IssuerScripts.parse(settings.get("issuer_scripts", {})),
                 csu_approved=bytes.fromhex(settings["csu_approved"]),
                 csu_declined=bytes.fromhex(settings["csu_declined"]),
                 icvv_service_code=settings["icvv_service_code"],
@@ -171,6 +169,21 @@ class Program:
             raise ProgramError(f"program {name!r}: {error}") from None
         except (KeyError, TypeError, ValueError) as error:
             raise ProgramError(f"program {name!r}: setting {error} is missing or wrong") from None
+
+
+def _cryptograms(settings: Mapping[str, Any]) -> dict[int, CryptogramScheme]:
+    """By version number, each of those that the layout knows."""
+    schemes = {
+        int(version): CryptogramScheme(
+            card_key=CardKeyDerivation(scheme["card_key"]),
+            session_key=SessionKeyDerivation(scheme["session_key"]),
+            arpc=ArpcMethod(scheme["arpc"]),
+        )
+        for version, scheme in settings["cryptograms"].items()
+    }
+    if not schemes.keys() <= VERSIONS[Layout(settings.get("iad", Layout.VISA))].keys():
+        raise ValueError("cryptograms")
+    return schemes
 
 
 def _bins(value: Any) -> tuple[str, ...]:
