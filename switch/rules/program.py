@@ -19,6 +19,7 @@ from keys.hsm import (
 from switch.rules.chip import AtcWindow, IssuerScripts
 from switch.rules.holds import HoldRuleError, HoldRules
 from switch.rules.iad import VERSIONS, Layout
+from switch.rules.track_code import TrackCode
 
 
 class Need(StrEnum):
@@ -36,6 +37,7 @@ class Verification:
     cryptogram: Need = Need.OPTIONAL
     track_code: Need = Need.OPTIONAL  #: the CVV of a stripe, the iCVV of a chip
     cvv2: Need = Need.OPTIONAL
+    cavv: Need = Need.OPTIONAL
     pin: Need = Need.OPTIONAL
 
 
@@ -112,6 +114,7 @@ class Program:
     icvv_service_code: str
     cvv2_expiry_is_mmyy: bool  #: the order of the expiry in the CVV2, an issuer's choice
     track_code_offset: int  #: of the CVV in track 2's discretionary data
+    track_code: TrackCode  #: of a stripe's data over the air
     ibm_decimalization_table: str
     verification: Mapping[str, Verification]  #: by channel
     cash_pin: Need
@@ -156,6 +159,7 @@ class Program:
                 icvv_service_code=settings["icvv_service_code"],
                 cvv2_expiry_is_mmyy={"MMYY": True, "YYMM": False}[settings["cvv2_expiry_format"]],
                 track_code_offset=int(settings["track_code_offset"]),
+                track_code=_track_code(settings),
                 ibm_decimalization_table=settings["ibm3624"]["decimalization_table"],
                 verification={
                     channel: Verification(**{what: Need(need) for what, need in row.items()})
@@ -184,6 +188,14 @@ def _cryptograms(settings: Mapping[str, Any]) -> dict[int, CryptogramScheme]:
     if not schemes.keys() <= VERSIONS[Layout(settings.get("iad", Layout.VISA))].keys():
         raise ValueError("cryptograms")
     return schemes
+
+
+def _track_code(settings: Mapping[str, Any]) -> TrackCode:
+    """Whose key the program has."""
+    track_code = TrackCode.parse(settings.get("track_code", {}))
+    if track_code.kind != "cvv" and track_code.kind not in settings["keys"]:
+        raise ValueError(f"keys.{track_code.kind}")
+    return track_code
 
 
 def _bins(value: Any) -> tuple[str, ...]:
