@@ -35,12 +35,23 @@ def decode_ber(hex_text: str) -> dict[str, str]:
 
     Zero bytes between data objects mean nothing and are skipped, as the annex
     says. Constructed objects stay whole: their value is the hex of what is inside.
+    No tag may stand twice.
     """
+    values: dict[str, str] = {}
+    for tag, value in objects_ber(hex_text):
+        if tag in values:
+            raise TlvError("stands twice", tag)
+        values[tag] = value
+    return values
+
+
+def objects_ber(hex_text: str) -> list[tuple[str, str]]:
+    """The same where a tag may come again: tags with their values."""
     try:
         data = unhexlify(hex_text)
     except ValueError:
         raise TlvError("not hex") from None
-    values: dict[str, str] = {}
+    objects: list[tuple[str, str]] = []
     at, end = 0, len(data)
     while at < end:
         if data[at] == 0:
@@ -48,14 +59,12 @@ def decode_ber(hex_text: str) -> dict[str, str]:
             continue
         start, at = at, _after_tag(data, at)
         tag = data[start:at].hex().upper()
-        if tag in values:
-            raise TlvError("stands twice", tag)
         at, length = _length(data, at, tag)
         if at + length > end:
             raise TlvError("longer than the data", tag)
-        values[tag] = data[at : at + length].hex().upper()
+        objects.append((tag, data[at : at + length].hex().upper()))
         at += length
-    return values
+    return objects
 
 
 def _after_tag(data: bytes, at: int) -> int:

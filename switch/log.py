@@ -61,6 +61,8 @@ class CanonicalFields(TypedDict, total=False):
     merchant: str | None
     terminal: str | None
     entry_mode: str | None
+    tvr: str | None
+    cvr: str | None
     reason: str | None
     response_code: str | None
     authorization_code: str | None

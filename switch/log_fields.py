@@ -29,6 +29,8 @@ FIELDS: dict[str, str] = {
     "merchant": "DE43, name and location of the card acceptor",
     "terminal": "DE41, terminal",
     "entry_mode": "DE22, point of service entry mode",
+    "tvr": "tag 95, terminal verification results: the names of the bits that are set",
+    "cvr": "of tag 9F10, card verification results: the same, where its form is a known one",
     # the answer
     "reason": "our reason: approved, or the refusal",
     "response_code": "DE39 as answered",

@@ -160,10 +160,11 @@ def stripe(card: CardInHand, amount_minor: int = 100, *, pin: str | None = None)
 
 
 def chip(card: CardInHand, amount_minor: int = 100, *, pin: str | None = None) -> Message:
-    """A dipped card with its right cryptogram and iCVV, and a PIN."""
+    """A dipped card with its right cryptogram and iCVV, and a PIN. Its counter rises."""
     message = purchase(card, amount_minor)
+    counter = f"{int(message.fields[11]) % 0x10000:04X}"
     tags = {
-        "9F27": "80", "9F10": "06011203A00000", "9F37": "1A2B5B3C", "9F36": "0001",
+        "9F27": "80", "9F10": "06011203A00000", "9F37": "1A2B5B3C", "9F36": counter,
         "95": "0000000000", "9A": "261122", "9C": "00", "9F02": f"{amount_minor:012d}",
         "5F2A": "0978", "82": "3C00", "9F1A": "0826", "9F03": "000000000000",
         "5F34": card.pan_sequence_number,

@@ -8,13 +8,16 @@ from switch.flows.issuer import Issuer
 from switch.flows.verify import ARC_APPROVED, arpc_data, arpc_over
 from switch.rules.checks import Case, Verdicts
 from switch.rules.cryptogram import cryptogram
-from switch.rules.decision import Approved, Decision
+from switch.rules.decision import Decision, Declined
+from switch.rules.reason import Reason
 
 _AMOUNT, _AMOUNT_BILLED = 4, 6
 _AUTHORIZATION_CODE, _ADDITIONAL_AMOUNTS, _ICC_DATA = 38, 54, 55
 _ISSUER_AUTHENTICATION_DATA = "91"
 _AVAILABLE = "02"  # DE54: amount type, available balance
 _ORIGINAL_AMOUNT = "57"  # what was asked for, where less is approved
+#: A right cryptogram that is not to be answered: whoever sent it again learns nothing new.
+_UNANSWERED = frozenset({Reason.CRYPTOGRAM_REPLAYED, Reason.ATC_OUT_OF_WINDOW})
 _AMOUNT_MOST = 999_999_999_999  # DE54 has twelve digits
 
 
@@ -23,8 +26,10 @@ async def additions(
 ) -> dict[int, str]:
     """The fields that an answer has beside what it echoes and DE39, which is `code`."""
     added: dict[int, str] = {}
-    if not isinstance(decision, Approved):
-        chip = await _authenticated(case, verdicts, code, issuer, is_approved=False)
+    chip: str | None = None
+    if isinstance(decision, Declined):
+        if decision.reason not in _UNANSWERED:
+            chip = await _authenticated(case, verdicts, code, issuer, is_approved=False)
     else:
         chip = decision.issuer_authentication
         if case.request.kind == "inquiry":
@@ -37,9 +42,19 @@ async def additions(
                 added[_AMOUNT_BILLED] = f"{decision.partial_minor:012d}"
             added[_ADDITIONAL_AMOUNTS] = original_amount(case)
             chip = await _authenticated(case, verdicts, code, issuer, is_approved=True)
-    if chip is not None:
-        added[_ICC_DATA] = encode_ber({_ISSUER_AUTHENTICATION_DATA: chip})
+    data = encode_ber({_ISSUER_AUTHENTICATION_DATA: chip}) if chip is not None else ""
+    if data := data + _scripts(case, verdicts, decision):
+        added[_ICC_DATA] = data
     return added
+
+
+def _scripts(case: Case, verdicts: Verdicts, decision: Decision) -> str:
+    """The program's issuer scripts, for a chip whose cryptogram was right and not seen before."""
+    if verdicts.cryptogram is not Verdict.MATCH:
+        return ""
+    if not isinstance(decision, Declined):
+        return case.program.issuer_scripts.approved
+    return "" if decision.reason in _UNANSWERED else case.program.issuer_scripts.declined
 
 
 def balance(case: Case, available_minor: int) -> str:

@@ -52,7 +52,7 @@ def authorization_call(case: Case, verdicts: Verdicts, issuer: Issuer) -> Author
     amount = checks.billed(case)
     billed = amount or Money(0, card.currency)
     token = card.pan_token
-    atc = request.atc if verdicts.cryptogram is Verdict.MATCH else None
+    is_right = verdicts.cryptogram is Verdict.MATCH
     return AuthorizationCall(
         account_id=card.account_id,
         card_id=card.card_id,
@@ -74,9 +74,11 @@ def authorization_call(case: Case, verdicts: Verdicts, issuer: Issuer) -> Author
         scheme_clue=None if request.is_increment else _scheme_clue(request, token),
         is_increment=request.is_increment,
         original_trace=_increased(request, token),
-        expiry=case.plastic.expiry if case.plastic else None,
-        sequence_number=case.plastic.sequence_number if case.plastic else None,
-        atc=atc,
+        # The message's own: with it the cryptogram was verified.
+        sequence_number=request.pan_sequence_number if is_right else None,
+        atc=request.atc if is_right else None,
+        atc_behind=case.program.atc.behind,
+        atc_ahead=case.program.atc.ahead,
     )
 
 

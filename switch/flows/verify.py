@@ -47,6 +47,7 @@ async def verify(case: Case, issuer: Issuer) -> Verdicts:
         codes = {
             "track_code": _track_code(case, issuer),
             "cvv2": _cvv2(case, issuer),
+            "cavv": _cavv(case, issuer),
             "pin": _pin(case, issuer),
         }
     asked = {name: question for name, question in (("chip", chip), *codes.items()) if question}
@@ -138,6 +139,8 @@ def _track_code(case: Case, issuer: Issuer) -> _Question[Verdict] | None:
     whose entry mode nobody knows, is verified too. It is verified over what we know of the
     plastic: over the track's own words, whoever writes a track could choose which code passes.
     """
+    if case.request.is_contactless_stripe and case.program.track_code.kind != "cvv":
+        return _dynamic_code(case, issuer)
     track, plastic, key = case.request.track, case.plastic, case.program.keys.card_code
     if track is None or plastic is None or key is None:
         return None
@@ -149,6 +152,29 @@ def _track_code(case: Case, issuer: Issuer) -> _Question[Verdict] | None:
     service_code = case.program.icvv_service_code if is_chip else plastic.service_code
     made_of = CardVerificationValue(plastic.expiry, service_code)
     return issuer.hsm.verify_card_code(key, made_of, pan=track.pan, code=code)
+
+
+def _dynamic_code(case: Case, issuer: Issuer) -> _Question[Verdict] | None:
+    """The code that a chip gave out for this one reading, in its track 2."""
+    keys, wanted = case.program.keys, case.program.track_code
+    key = keys.dcvv if wanted.kind == "dcvv" else keys.cvc3
+    track, plastic = case.request.track, case.plastic
+    if track is None or not track.is_track_2 or plastic is None or key is None:
+        return None
+    found = wanted.read(track, plastic)
+    if found is None:
+        return None
+    made_of, code = found
+    return issuer.hsm.verify_card_code(key, made_of, pan=track.pan, code=code)
+
+
+def _cavv(case: Case, issuer: Issuer) -> _Question[Verdict] | None:
+    """Visa's usage 3, version 7: a CVV over the words of the authentication."""
+    cavv, key = case.request.cavv, case.program.keys.cavv
+    if cavv is None or key is None:
+        return None
+    made_of = CardVerificationValue(cavv.number, cavv.results)
+    return issuer.hsm.verify_card_code(key, made_of, pan=case.request.pan, code=cavv.code)
 
 
 def _cvv2(case: Case, issuer: Issuer) -> _Question[Verdict] | None:

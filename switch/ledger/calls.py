@@ -16,7 +16,7 @@ from switch.rules.reason import Reason
 
 
 class AuthorizationCall(NamedTuple):
-    """One request to decide: the parameters of authorize_v2, by its names and in its order."""
+    """One request to decide: the parameters of authorize_v3, by its names and in its order."""
 
     account_id: int
     card_id: int
@@ -56,9 +56,10 @@ class AuthorizationCall(NamedTuple):
     original_trace: bytes | None  #: of the purchase that it adds to
     scheme_transaction_id: str | None
     scheme: str  #: whose settlement account it is posted against
-    expiry: str | None  #: with the next: the plastic whose counter this is
-    sequence_number: str | None
+    sequence_number: str | None  #: with the next: of a right cryptogram, the chip and its counter
     atc: int | None
+    atc_behind: int  #: how far it may stand behind the highest that was seen
+    atc_ahead: int | None  #: and before it; none: as far as it likes
 
 
 class BookingCall(NamedTuple):
@@ -150,7 +151,7 @@ def columns(calls: Sequence[tuple[Any, ...]], kind: type[tuple[Any, ...]]) -> li
 
 
 def decision(row: asyncpg.Record | None, batch: int) -> Decision | Exception:
-    """Read one row of authorize_v2's answer."""
+    """Read one row of authorize_v3's answer."""
     if row is None:  # the card went away between find and decide
         return LedgerUnavailable("the card is no longer there")
     match row["outcome"]:

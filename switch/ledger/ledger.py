@@ -144,7 +144,7 @@ class Ledger:
         await self._refusals.submit(call, key=call.message_key, decide_by=deadline.decide_by)
 
     async def authorize(self, call: AuthorizationCall, deadline: Deadline) -> Decision:
-        """Decide in one transaction; see authorize_v2.
+        """Decide in one transaction; see authorize_v3.
 
         Raises `LedgerUnavailable` where there is no decision. Where it might still come,
         it is sure to be taken back before this raises (`OutcomeUnknown`).

@@ -87,9 +87,10 @@ SELECT c.account_id, c.card_id, a.reference, a.currency, a.status AS account_sta
  WHERE c.account_id = $1 AND c.card_id = $2;
 
 -- name: card_plastics
--- The plastics of a card, the newest first.
-SELECT expiry, sequence_number, service_code, atc, is_stopped
-  FROM plastics WHERE account_id = $1 AND card_id = $2
+-- The plastics of a card, the newest first. Those of one sequence number share a counter.
+SELECT expiry, sequence_number, service_code, coalesce(highest, 0) AS atc, is_stopped
+  FROM plastics LEFT JOIN chip_counters USING (account_id, card_id, sequence_number)
+ WHERE account_id = $1 AND card_id = $2
  ORDER BY expiry DESC, made_at DESC;
 
 -- name: card_limits

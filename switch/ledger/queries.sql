@@ -2,10 +2,10 @@
 
 -- name: authorize
 -- Decide a batch.
-SELECT * FROM authorize_v2(
+SELECT * FROM authorize_v3(
     $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19,
     $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36,
-    $37, $38, $39, $40, $41, $42);
+    $37, $38, $39, $40, $41, $42, $43);
 
 -- name: book
 -- Book a batch of advices, completions and reversals.
@@ -68,7 +68,7 @@ SELECT a.account_id
 -- Forget all programs, accounts, cards and history: for a demo that starts anew.
 TRUNCATE programs, accounts, cards, pan_tokens, limits, limit_usage, authorizations,
          message_keys, early_marks, approvals_repeated, holds, postings, refused, plastics,
-         operator_actions, file_updates, clearing_files, presentments, taken_away;
+         chip_counters, operator_actions, file_updates, clearing_files, presentments, taken_away;
 
 -- name: operators_worked
 -- Whether operators changed anything here.

@@ -7,6 +7,7 @@ from typing import Any
 
 from structlog.typing import FilteringBoundLogger
 
+from specs.emv_results import cvr_names, tvr_names
 from switch.flows.exchange import Exchange
 from switch.log import canonical
 from switch.mask import mask_pan
@@ -77,6 +78,7 @@ class Operator:
         self._metrics.exchange(exchange, total_us)
         reply, request, message = exchange.reply, exchange.request, exchange.message
         fields = message.fields if message else {}
+        icc = request.icc if request else {}
         if reply is not None and reply.alarm is not None:
             self.event(reply.alarm, link=exchange.link)
         canonical(
@@ -92,6 +94,8 @@ class Operator:
             merchant=fields.get(43),
             terminal=fields.get(41),
             entry_mode=fields.get(22),
+            tvr=tvr_names(icc["95"]) if "95" in icc else None,
+            cvr=cvr_names(icc["9F10"]) if "9F10" in icc else None,
             reason=_reason(exchange),
             response_code=reply.response_code if reply else None,
             authorization_code=reply.message.fields.get(38) if reply else None,

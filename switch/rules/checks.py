@@ -29,6 +29,7 @@ class Verdicts:
     cryptogram: Verdict | None = None
     track_code: Verdict | None = None
     cvv2: Verdict | None = None
+    cavv: Verdict | None = None
     pin: Verdict | None = None
     hsm_fault: bool = False
     arpc: bytes | None = None  #: over the approving code, where the cryptogram matched
@@ -115,6 +116,8 @@ def check_codes(case: Case, verdicts: Verdicts) -> Reason | None:
     if _fails(need.track_code, verdicts.track_code, verdicts):
         return Reason.CARD_CODE_MISMATCH
     if _fails(need.cvv2, verdicts.cvv2, verdicts):
+        return Reason.CARD_CODE_MISMATCH
+    if _fails(need.cavv, verdicts.cavv, verdicts):
         return Reason.CARD_CODE_MISMATCH
     return None
 

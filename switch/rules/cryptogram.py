@@ -1,20 +1,12 @@
-"""
-What an application cryptogram was made over, by its version number.
-
-Visa's versions as its public chip card specification has them, and as AWS Payment
-Cryptography's user guide and pyemv repeat them: 10 takes the card verification
-results from the issuer application data, 18 takes all of it.
-"""
+"""What an application cryptogram was made over, by its program's layout and its version."""
 
 from __future__ import annotations
 
 from binascii import unhexlify
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
-from keys.hsm import Cryptogram
-from keys.padding import pad_method_1, pad_method_2
+from keys.hsm import Cryptogram, SessionKeyDerivation
 from switch.rules.checks import Case
+from switch.rules.iad import VERSIONS, version_of
 
 #: Amount, other amount, terminal country, TVR, currency, date, type, unpredictable number,
 #: AIP, ATC: what every version signs, in this order.
@@ -22,30 +14,7 @@ _SIGNED = ("9F02", "9F03", "9F1A", "95", "5F2A", "9A", "9C", "9F37", "82", "9F36
 _ISSUER_APPLICATION_DATA = "9F10"
 _ARQC = "9F26"
 _ATC = "9F36"
-#: Issuer application data: length, key index, cryptogram version, then the CVR with its length.
-_VERSION_AT, _CVR_AT = 2, 3
-
-
-@dataclass(frozen=True, slots=True)
-class _Version:
-    """How one cryptogram version ends its data."""
-
-    signed_iad: Callable[[bytes], bytes]
-    pad: Callable[[bytes], bytes]
-
-
-def _cvr(iad: bytes) -> bytes:
-    return iad[_CVR_AT : _CVR_AT + 1 + iad[_CVR_AT]]
-
-
-def _whole(iad: bytes) -> bytes:
-    return iad
-
-
-_VERSIONS: Mapping[int, _Version] = {
-    10: _Version(_cvr, pad_method_1),
-    18: _Version(_whole, pad_method_2),
-}
+_UNPREDICTABLE_NUMBER = "9F37"
 
 
 class CryptogramError(ValueError):
@@ -63,17 +32,22 @@ def cryptogram(case: Case) -> Cryptogram:
     Raises `CryptogramError` where a signed element is missing or malformed, or the
     program does not know the cryptogram's version.
     """
-    icc = case.request.icc
+    icc, program = case.request.icc, case.program
     try:
         iad = unhexlify(icc[_ISSUER_APPLICATION_DATA])
-        number = iad[_VERSION_AT]
-        scheme, version = case.program.cryptograms[number], _VERSIONS[number]
-        data = unhexlify("".join(icc[tag] for tag in _SIGNED)) + version.signed_iad(iad)
+        number = version_of(iad, program.iad)
+        scheme, version = program.cryptograms[number], VERSIONS[program.iad][number]
+        data = unhexlify("".join(icc[tag] for tag in _SIGNED)) + version.signed(iad)
         atc, arqc = unhexlify(icc[_ATC]), unhexlify(icc[_ARQC])
-    except (KeyError, IndexError):
+        random = b""
+        if scheme.session_key is SessionKeyDerivation.MASTERCARD:
+            random = unhexlify(icc[_UNPREDICTABLE_NUMBER])
+    except (KeyError, ValueError):
         raise CryptogramError("a signed element is missing, or the version unknown") from None
     if len(atc) != 2 or len(arqc) != 8 or not case.request.pan_sequence_number.isdecimal():
         raise CryptogramError("the ATC, the cryptogram or the PAN sequence number is malformed")
+    if scheme.session_key is SessionKeyDerivation.MASTERCARD and len(random) != 4:
+        raise CryptogramError("the unpredictable number is malformed")
     return Cryptogram(
         scheme=scheme,
         pan=case.request.pan,
@@ -81,4 +55,5 @@ def cryptogram(case: Case) -> Cryptogram:
         atc=atc,
         data=version.pad(data),
         arqc=arqc,
+        unpredictable_number=random,
     )

@@ -16,7 +16,10 @@ from keys.hsm import (
     KeyRef,
     SessionKeyDerivation,
 )
+from switch.rules.chip import AtcWindow, IssuerScripts
 from switch.rules.holds import HoldRuleError, HoldRules
+from switch.rules.iad import VERSIONS, Layout
+from switch.rules.track_code import TrackCode
 
 
 class Need(StrEnum):
@@ -34,6 +37,7 @@ class Verification:
     cryptogram: Need = Need.OPTIONAL
     track_code: Need = Need.OPTIONAL  #: the CVV of a stripe, the iCVV of a chip
     cvv2: Need = Need.OPTIONAL
+    cavv: Need = Need.OPTIONAL
     pin: Need = Need.OPTIONAL
 
 
@@ -101,12 +105,16 @@ class Program:
     name: str
     time_zone: ZoneInfo
     keys: ProgramKeys
+    iad: Layout  #: of the issuer application data
     cryptograms: Mapping[int, CryptogramScheme]  #: by cryptogram version number
+    atc: AtcWindow
+    issuer_scripts: IssuerScripts
     csu_approved: bytes  #: card status update, four bytes
     csu_declined: bytes
     icvv_service_code: str
     cvv2_expiry_is_mmyy: bool  #: the order of the expiry in the CVV2, an issuer's choice
     track_code_offset: int  #: of the CVV in track 2's discretionary data
+    track_code: TrackCode  #: of a stripe's data over the air
     ibm_decimalization_table: str
     verification: Mapping[str, Verification]  #: by channel
     cash_pin: Need
@@ -142,19 +150,16 @@ class Program:
                 keys=ProgramKeys(
                     **{use: KeyRef(**ref) for use, ref in settings["keys"].items()},
                 ),
-                cryptograms={
-                    int(version): CryptogramScheme(
-                        card_key=CardKeyDerivation(scheme["card_key"]),
-                        session_key=SessionKeyDerivation(scheme["session_key"]),
-                        arpc=ArpcMethod(scheme["arpc"]),
-                    )
-                    for version, scheme in settings["cryptograms"].items()
-                },
+                iad=Layout(settings.get("iad", Layout.VISA)),
+                cryptograms=_cryptograms(settings),
+                atc=AtcWindow.parse(settings.get("atc", {})),
+                issuer_scripts=IssuerScripts.parse(settings.get("issuer_scripts", {})),
                 csu_approved=bytes.fromhex(settings["csu_approved"]),
                 csu_declined=bytes.fromhex(settings["csu_declined"]),
                 icvv_service_code=settings["icvv_service_code"],
                 cvv2_expiry_is_mmyy={"MMYY": True, "YYMM": False}[settings["cvv2_expiry_format"]],
                 track_code_offset=int(settings["track_code_offset"]),
+                track_code=_track_code(settings),
                 ibm_decimalization_table=settings["ibm3624"]["decimalization_table"],
                 verification={
                     channel: Verification(**{what: Need(need) for what, need in row.items()})
@@ -168,6 +173,29 @@ class Program:
             raise ProgramError(f"program {name!r}: {error}") from None
         except (KeyError, TypeError, ValueError) as error:
             raise ProgramError(f"program {name!r}: setting {error} is missing or wrong") from None
+
+
+def _cryptograms(settings: Mapping[str, Any]) -> dict[int, CryptogramScheme]:
+    """By version number, each of those that the layout knows."""
+    schemes = {
+        int(version): CryptogramScheme(
+            card_key=CardKeyDerivation(scheme["card_key"]),
+            session_key=SessionKeyDerivation(scheme["session_key"]),
+            arpc=ArpcMethod(scheme["arpc"]),
+        )
+        for version, scheme in settings["cryptograms"].items()
+    }
+    if not schemes.keys() <= VERSIONS[Layout(settings.get("iad", Layout.VISA))].keys():
+        raise ValueError("cryptograms")
+    return schemes
+
+
+def _track_code(settings: Mapping[str, Any]) -> TrackCode:
+    """Whose key the program has."""
+    track_code = TrackCode.parse(settings.get("track_code", {}))
+    if track_code.kind != "cvv" and track_code.kind not in settings["keys"]:
+        raise ValueError(f"keys.{track_code.kind}")
+    return track_code
 
 
 def _bins(value: Any) -> tuple[str, ...]:

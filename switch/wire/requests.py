@@ -49,6 +49,7 @@ CHANNELS: Mapping[str, str] = {
     "95": "chip",
 }
 _STRIPE_MODES = frozenset({"02", "80", "90", "91"})  # 91: a stripe's data over the air
+_CONTACTLESS_STRIPE = "91"
 _ECOMMERCE_CONDITION = "59"  # DE25: electronic commerce
 _CASHBACK_AMOUNT_TYPE = "40"  # DE54: amount of cash inside the purchase
 _ADDITIONAL_AMOUNT = re.compile(
@@ -56,6 +57,7 @@ _ADDITIONAL_AMOUNT = re.compile(
 )
 _ADDITIONAL_AMOUNT_LENGTH = 20
 
+_CAVV = re.compile("[0-9]{10}")
 _TRACE = frozenset({7, 11})
 _TRANSACTION_FEE = 28
 #: The most that an amount of twelve digits can say, with the fee that comes on top.
@@ -68,6 +70,15 @@ class Money:
 
     minor: int
     currency: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cavv:
+    """A cardholder authentication verification value of usage 3, version 7 (Visa)."""
+
+    number: str = field(repr=False)  #: the last four digits of the authentication's number
+    results: str = field(repr=False)  #: of the authentication, one digit; of its second factor, two
+    code: str = field(repr=False)  #: three digits
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +123,17 @@ class AuthorizationRequest:
     def cvv2(self) -> str | None:
         """The code that is printed on the card, where the message brings it."""
         return self.additional.get("cvv2")
+
+    @property
+    def cavv(self) -> Cavv | None:
+        """The cardholder's authentication, where the message brings it."""
+        value = self.additional.get("cavv")
+        return Cavv(value[:4], value[4:7], value[7:]) if value else None
+
+    @property
+    def is_contactless_stripe(self) -> bool:
+        """A stripe's data came over the air."""
+        return (self.entry_mode or "")[:2] == _CONTACTLESS_STRIPE
 
     @property
     def atc(self) -> int | None:
@@ -317,7 +339,11 @@ def _additional(message: Message, spec: Spec) -> Mapping[str, str]:
         )
     except TlvError:
         raise MessageError("format", "additional_data_private", readable=message) from None
-    return {layout.names[tag]: value for tag, value in elements.items() if tag in layout.names}
+    named = {layout.names[tag]: value for tag, value in elements.items() if tag in layout.names}
+    cavv = named.get("cavv")
+    if cavv is not None and not _CAVV.fullmatch(cavv):
+        raise MessageError("format", "additional_data_private", readable=message)
+    return named
 
 
 def _cash_minor(message: Message, kind: str, transaction: Money) -> int:

@@ -21,20 +21,22 @@ class Track:
     expiry: str = field(repr=False)  #: YYMM
     service_code: str = field(repr=False)
     discretionary: str = field(repr=False)
+    is_track_2: bool = field(default=True, repr=False, compare=False)
 
 
 def parse_track_2(text: str) -> Track:
     """Read track 2 data (DE35), with `=` or `D` between PAN and expiry."""
-    return _parse(_TRACK_2, text)
+    return _parse(_TRACK_2, text, is_track_2=True)
 
 
 def parse_track_1(text: str) -> Track:
     """Read track 1 data (DE45), format code B."""
-    return _parse(_TRACK_1, text)
+    return _parse(_TRACK_1, text, is_track_2=False)
 
 
-def _parse(form: re.Pattern[str], text: str) -> Track:
+def _parse(form: re.Pattern[str], text: str, *, is_track_2: bool) -> Track:
     match = form.fullmatch(text)
     if match is None:
         raise TrackError("a track without its separators, expiry or service code")
-    return Track(*match.groups())
+    pan, expiry, service_code, discretionary = match.groups()
+    return Track(pan, expiry, service_code, discretionary, is_track_2)

@@ -35,12 +35,16 @@ PAN_FIRST = 4_761_739_000_000_000
 ARPC = bytes.fromhex("A1A2A3A4")
 CSU_APPROVED, CSU_DECLINED = "00820000", "00000000"
 PIN_BLOCK = "0E0E74D9913BEEA8"
-#: A whole cryptogram of version 18, as a chip brings it.
-ICC = (
-    "9F2608AABBCCDDEEFF0011" "9F1007" "06011203A00000" "9F3704" "11223344" "9F3602" "0001"
-    "9505" "0000008000" "9A03" "261123" "9C01" "00" "9F0206" "000000001000" "5F2A02" "0978"
-    "82023C00" "9F1A02" "0276" "9F0306" "000000000000"
-)  # fmt: skip
+
+
+def icc(atc: int) -> str:
+    """A whole cryptogram of version 18, as a chip brings it."""
+    return (
+        "9F2608AABBCCDDEEFF0011" "9F1007" "06011203A00000" "9F3704" "11223344"
+        f"9F3602{atc:04X}" "9505" "0000008000" "9A03" "261123" "9C01" "00"
+        "9F0206" "000000001000" "5F2A02" "0978" "82023C00" "9F1A02" "0276" "9F0306" "000000000000"
+    )  # fmt: skip
+
 
 Deed = Verdict | Exception | float
 Events = list[tuple[str, dict[str, Any]]]
@@ -178,11 +182,14 @@ def noting(told: Events) -> Callable[..., None]:
 
 
 def purchase(pan: str, **changes: str | None) -> dict[int, str]:
-    """A chip purchase of 10.00 EUR; `_55=None` leaves a field out, `_3="…"` sets one."""
+    """A chip purchase of 10.00 EUR, whose counter rises; `_55=None` leaves a field out, `_3="…"`
+    sets one.
+    """
     one = number()
     own: dict[int, str | None] = {
         2: pan, 3: "000000", 4: "000000001000", 7: "1123120000", 11: f"{one % 1_000_000:06d}",
-        19: "276", 22: "051", 32: "476173", 37: f"{one:012d}", 41: "TERM0001", 49: "978", 55: ICC,
+        19: "276", 22: "051", 32: "476173", 37: f"{one:012d}", 41: "TERM0001", 49: "978",
+        55: icc(one % 0x10000),
     }  # fmt: skip
     own |= {int(name[1:]): value for name, value in changes.items()}
     return {field: value for field, value in own.items() if value is not None}

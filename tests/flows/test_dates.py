@@ -9,6 +9,7 @@ import pytest
 from switch.wire.message import Message
 from tests.flows.day import Day
 from tests.flows.later import advice, changed, completion, increment, private, repeat, reversal
+from tests.flows.support import icc
 
 pytest_plugins = ["tests.ledger.fixtures"]
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -91,7 +92,7 @@ async def test_stan_and_rrn_again_tomorrow(day: Day) -> None:
     """The same STAN and RRN a day later are another message: DE7 tells them apart."""
     first = await day.approved(1_000, _7="1122120000")
     await day.passes(days=1)
-    second = changed(first, _7="1123120000", _4="000000002000")
+    second = changed(first, _7="1123120000", _4="000000002000", _55=icc(60_000))
     assert ["00"] == await day.codes(second)
     assert (0, 3_000) == await day.money()
     await day.send(reversal(first))
@@ -140,7 +141,7 @@ async def test_a_year_later_when_keys_are_purged(day: Day) -> None:
     await day.expire()
     await day.passes(days=365)
     await day.keys_are_purged()
-    assert ["00"] == await day.codes(asked)
+    assert ["00"] == await day.codes(changed(asked, _55=icc(60_000)))  # ATCs are kept
     assert (0, 1_000) == await day.money()
     await day.send(reversal(asked))
     assert (0, 0) == await day.money()

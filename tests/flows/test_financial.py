@@ -6,7 +6,7 @@ import pytest
 
 from tests.flows.day import CASH, CASHBACK, FUNDING, INQUIRY, LOAD, REFUND, Day
 from tests.flows.later import advice, changed, completion, repeat, reversal
-from tests.flows.support import open_house
+from tests.flows.support import icc, open_house
 
 pytest_plugins = ["tests.ledger.fixtures"]
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -174,7 +174,7 @@ async def test_another_under_its_key(day: Day, change: dict[str, str]) -> None:
 async def test_not_an_authorization(day: Day) -> None:
     """An 0200 with the STAN of an 0100 is another message."""
     request = await day.approved(1_000)
-    assert ["00"] == await day.codes(changed(request, "0200"))
+    assert ["00"] == await day.codes(changed(request, "0200", _55=icc(60_000)))
     assert (-1_000, 1_000) == await day.money()
 
 

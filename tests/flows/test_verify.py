@@ -7,14 +7,14 @@ from typing import Any, cast
 
 import pytest
 
-from keys.hsm import CardCode, CardVerificationValue, Hsm, KeyRef, Verdict
+from keys.hsm import CardCode, CardVerificationValue, DynamicCvv, Hsm, KeyRef, Verdict
 from keys.vault import Vault
 from switch.flows.issuer import Issuer
 from switch.flows.verify import verify
 from switch.ledger.ledger import Ledger
 from switch.rules.card import Plastic
 from tests.flows.support import DataKeys, ScriptedHsm
-from tests.rules.support import PAN, case
+from tests.rules.support import PAN, SETTINGS, case
 
 NEW, OLD = Plastic("02", "3012", "221"), Plastic("01", "2611", "201")
 ICVV = "999"
@@ -27,15 +27,17 @@ class NotingHsm(ScriptedHsm):
     def __init__(self) -> None:
         super().__init__()
         self.asked: list[tuple[str, str]] = []
+        self.codes: list[tuple[str, CardCode, str]] = []  #: key, what it is made of, the code
 
     async def verify_card_code(self, _: KeyRef, of: CardCode, **over: str) -> Verdict:
-        assert isinstance(of, CardVerificationValue)
-        self.asked.append((of.expiry, of.service_code))
+        self.codes.append((_.name, of, over["code"]))
+        if isinstance(of, CardVerificationValue):
+            self.asked.append((of.expiry, of.service_code))
         return await super().verify_card_code(_, of, **over)
 
 
-async def codes_asked(fields: Mapping[int, str | None]) -> list[tuple[str, str]]:
-    """What the HSM is asked of a message about a card with an old and a new plastic."""
+async def asked_hsm(fields: Mapping[int, str | None], **settings: Any) -> NotingHsm:
+    """The HSM after a message about a card with an old and a new plastic."""
     hsm = NotingHsm()
     issuer = Issuer(
         ledger=cast(Ledger, None),
@@ -45,8 +47,8 @@ async def codes_asked(fields: Mapping[int, str | None]) -> list[tuple[str, str]]
         pin_zones={},
         hsm_budget=1.0,
     )
-    await verify(case(fields, {"plastics": (NEW, OLD)}), issuer)
-    return hsm.asked
+    await verify(case(fields, {"plastics": (NEW, OLD)}, **settings), issuer)
+    return hsm
 
 
 @pytest.mark.parametrize(
@@ -69,4 +71,41 @@ async def test_codes_of_the_plastic(
     fields: Mapping[int, Any], asked: list[tuple[str, str]]
 ) -> None:
     """A card code is verified over the plastic that the message speaks of."""
-    assert asked == await codes_asked(fields)
+    assert asked == (await asked_hsm(fields)).asked
+
+
+DYNAMIC: dict[str, Any] = {
+    "track_code": {"contactless_stripe": "dcvv", "code": [5, 3], "atc": [8, 4]},
+    "keys": SETTINGS["keys"] | {name: {"name": name, "kcv": "000000"} for name in ("dcvv", "cavv")},
+}
+TRACK = f"{PAN}=301222110385422009400"
+OVER_THE_AIR = {22: "911", 55: None}
+
+
+@pytest.mark.parametrize(
+    ("fields", "asked"),
+    [
+        (OVER_THE_AIR | {35: TRACK}, [("dcvv", DynamicCvv("02", "3012", "221", "0094"), "422")]),
+        # the stripe itself has the CVV, and a chip the iCVV
+        (STRIPE | {35: TRACK}, [("cvk", CardVerificationValue("3012", "221"), "422")]),
+        ({35: TRACK}, [("cvk", CardVerificationValue("3012", ICVV), "422")]),
+        # too short, or track 1, whose places are others
+        (OVER_THE_AIR | {35: f"{PAN}=301222110385422009"}, []),
+        (OVER_THE_AIR | {45: f"B{PAN}^DOE/JANE^301222110385422009400"}, []),
+        # the cardholder's authentication
+        (
+            {22: "812", 25: "59", 55: None, 48: "43101108100439"},
+            [("cavv", CardVerificationValue("1108", "100"), "439")],
+        ),
+    ],
+)  # fmt: skip
+async def test_other_codes(
+    fields: Mapping[int, Any], asked: list[tuple[str, CardCode, str]]
+) -> None:
+    """Each code is asked for with the key of its use, over its own words."""
+    assert asked == (await asked_hsm(fields, **DYNAMIC)).codes
+
+
+async def test_no_key_for_it() -> None:
+    """A CAVV of a program that has no key for it is not asked for."""
+    assert [] == (await asked_hsm({22: "812", 25: "59", 55: None, 48: "43101108100439"})).codes

@@ -40,7 +40,7 @@ _ADD_PLASTIC = """
 
 
 class Answer(NamedTuple):
-    """One row of authorize_v2."""
+    """One row of authorize_v3."""
 
     outcome: str
     reason: str | None
@@ -101,9 +101,10 @@ def ask(
         original_trace=None,
         scheme_transaction_id=None,
         scheme="demo",
-        expiry=None,
         sequence_number=None,
         atc=None,
+        atc_behind=16,
+        atc_ahead=None,
     )
     return call._replace(**changes)
 

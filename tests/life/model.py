@@ -81,6 +81,8 @@ class Model:
         if earlier := book.repeated(told):
             return _repeat(earlier, told), earlier
         row = self._record(told, book, billed(told, book.currency) or 0)
+        if told.atc is not None:  # its cryptogram is right, and used up whatever is decided
+            row.atc_refusal = card.chip.present(told.atc)
         first = finding.early(book, told)
         if book.was_reversed(told, told.trace):
             row.reason, row.is_reversed = "reversed_before_original", True

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from tests.life.chip import Chip
 from tests.life.reading import CREDITS, Told, Trace
 
 Clue = Trace | tuple[str, str] | str
@@ -34,6 +35,7 @@ class Card:
     status: str = "active"
     mcc_blocked: Sequence[str] = ()
     limits: Sequence[Limit] = ()
+    chip: Chip = field(default_factory=Chip)
 
 
 @dataclass(eq=False)
@@ -57,6 +59,7 @@ class Row:
     book: Account
     amount: int  #: billed
     cash: int
+    atc_refusal: str | None = None
     reason: str | None = None
     code: str | None = None
     posted: int = 0

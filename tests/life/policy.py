@@ -9,7 +9,8 @@ CODES = {
     "duplicate_conflict": "94", "reversed": "05", "reversed_before_original": "05",
     "not_supported": "12", "currency_not_supported": "12", "no_card_record": "14",
     "lost": "41", "stolen": "43", "blocked": "62", "inactive": "78", "closed": "46",
-    "account_closed": "46", "not_permitted": "57", "limit_amount": "61", "limit_count": "65",
+    "account_closed": "46", "cryptogram_replayed": "82", "atc_out_of_window": "82",
+    "not_permitted": "57", "limit_amount": "61", "limit_count": "65",
     "insufficient_funds": "51",
 }  # fmt: skip
 
@@ -23,6 +24,8 @@ def refusal(row: Row) -> str | None:
         return card.status
     if book.status != "open":
         return "account_closed"
+    if row.atc_refusal:
+        return row.atc_refusal
     if told.kind not in ("inquiry", "verification") and billed(told, book.currency) is None:
         return "currency_not_supported"
     if told.mcc in card.mcc_blocked:

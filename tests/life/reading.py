@@ -70,6 +70,7 @@ class Told:
     original: Trace | None
     original_acquirer: str | None  #: none: any
     keep_minor: int | None  #: DE95: what is to remain of the transaction amount
+    atc: int | None  #: of the chip's cryptogram
     key: tuple[str, ...]  #: what makes two messages the same
 
     @property
@@ -110,6 +111,7 @@ def read(mti: str, fields: Mapping[int, str]) -> Told:
         original=original,
         original_acquirer=original_acquirer,
         keep_minor=int(fields[95][:12]) if 95 in fields else None,
+        atc=_atc(fields.get(55, "")),
         key=(mti, *(fields[number] for number in (2, 7, 11, 32, 37, 41))),
     )
 
@@ -121,6 +123,12 @@ def _additional(data: str) -> dict[str, str]:
         elements[data[:2]] = data[4 : 4 + length]
         data = data[4 + length :]
     return elements
+
+
+def _atc(data: str) -> int | None:
+    """Tag 9F36, two bytes."""
+    _, tag, rest = data.partition("9F3602")
+    return int(rest[:4], 16) if tag else None
 
 
 def _original(data: str) -> tuple[Trace | None, str | None]:

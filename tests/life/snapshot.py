@@ -27,6 +27,9 @@ _USE = """
 SELECT account_id, card_id, scope, period, sum(amount_minor)::bigint, sum(count)::bigint
   FROM limit_usage WHERE account_id = ANY ($1) GROUP BY 1, 2, 3, 4
 """
+_ATCS = """
+SELECT account_id, card_id, highest, seen FROM chip_counters WHERE account_id = ANY ($1)
+"""
 _BALANCES = """
 SELECT account_id, currency, kind, posted_minor, held_minor
   FROM accounts WHERE account_id = ANY ($1) OR kind = 'suspense'
@@ -63,6 +66,8 @@ def expected(model: Model, accounts: Mapping[int, Account], pans: Sequence[str])
             if card.account and limit.period != "transaction":
                 key = f"use of card {pans.index(pan)} {limit.scope} {limit.period}"
                 shown[key] = card.account.use(card, limit)
+        if card.chip.seen:
+            shown[f"ATCs of card {pans.index(pan)}"] = _of_the_window(card.chip.seen)
     for currency, account in model.suspense.items():
         shown[f"suspense {currency}"] = account.posted, account.held
     return {what: value for what, value in shown.items() if value not in ((0, 0), [])}
@@ -71,6 +76,11 @@ def expected(model: Model, accounts: Mapping[int, Account], pans: Sequence[str])
 def _money(posted: int, use: int, cash_use: int, standing: int | None) -> str:
     stands = f", {standing} stands" if standing else ""
     return f"{posted} posted, {use} used, {cash_use} of it cash{stands}"
+
+
+def _of_the_window(seen: set[int]) -> list[int]:
+    """The highest and what was seen of the 63 behind it."""
+    return sorted(atc for atc in seen if max(seen) - atc < 64)
 
 
 def _is_debit(rows: Sequence[Row]) -> bool:
@@ -121,6 +131,10 @@ async def found(
     for account_id, card_id, scope, period, used, count in await fetch(_USE, ids):
         card = pans.index(cards[account_id, card_id])
         shown[f"use of card {card} {scope} {period}"] = used, count
+    for account_id, card_id, highest, bits in await fetch(_ATCS, ids):
+        seen = {highest - n for n in range(64) if bits >> n & 1}
+        card = pans.index(cards[account_id, card_id])
+        shown[f"ATCs of card {card}"] = _of_the_window(seen)
     for row in await fetch(_BALANCES, ids):
         posted, held = row["posted_minor"], row["held_minor"]
         if row["kind"] == "suspense":

@@ -15,6 +15,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from tests.flows.support import icc
 from tests.life.reading import CASH_AMOUNT
 
 HOME, FOREIGN = "978", "840"
@@ -61,6 +62,7 @@ class Send(Step):
     response: str = ""  #: DE39
     keep: int | None = None  #: DE95
     is_of_other: bool = False  #: DE90 has another acquirer
+    atc: int = 0  #: of a right cryptogram; 0: the card is typed in
     is_marked_repeat: bool = False  #: its repeat digit is set though it may be the first
 
     def fields(self, world: int, pan: str, code: str | None) -> dict[int, str]:
@@ -75,7 +77,7 @@ class Send(Step):
             7: trace[6:],
             11: trace[:6],
             18: "5411",
-            22: "011",
+            22: "051" if self.atc else "011",
             32: "476173",
             37: rrn,
             38: code if self.has_code else None,
@@ -83,6 +85,7 @@ class Send(Step):
             41: "TERM0001",
             48: self._additional(world) or None,
             49: currency,
+            55: icc(self.atc) if self.atc else None,
             90: self._original(),
             95: None if self.keep is None else f"{self.keep:012d}{0:012d}C{0:08d}C{0:08d}",
         }
@@ -195,9 +198,12 @@ def _message(**how: Any) -> st.SearchStrategy[Send]:
     return st.builds(_send, **{**_PLACE, **how})
 
 
+#: A card is dipped about once in three times; two are further apart than the window.
+_ATC = _some(0, 0, 0, 0, 0, 0, 1, 2, 30, 40)
 REQUEST = _message(
     mti=_some("0100", "0100", "0200"),
     takes_less=_mostly(False, True),
+    atc=_ATC,
 )
 INCREMENT = _message(
     mti=st.just("0100"),
@@ -205,6 +211,7 @@ INCREMENT = _message(
     addition=_some("1", "1", "2"),
     names=st.none() | _names("0100"),
     takes_less=_mostly(False, True),
+    atc=_ATC,
 )
 ADVICE = _message(
     mti=st.just("0120"),

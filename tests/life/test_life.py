@@ -169,6 +169,27 @@ SEQUENCES: dict[str, Sequence[Step]] = {
         Send(**STAND_IN, slot=2, is_billed=False),
         Send(mti="0420", slot=2, names=("0120", 0)),
     ],
+    "a cryptogram is good once, also one that was declined, and a repeat is its original": [
+        Send(amount=1200, atc=5),
+        Send(number=1, atc=5),
+        Send(slot=1, atc=4),
+        Send(slot=1, number=1, atc=5, amount=1200),
+        Again(),
+        Again(slot=1),
+        Send(card=2, atc=5),
+    ],
+    "what was taken back has used its cryptogram up": [
+        Send(atc=30),
+        Unwind(),
+        Again(),
+        Send(number=1, atc=30),
+        Send(number=2, atc=13),
+    ],
+    "an original that an advice answered has used its cryptogram up": [
+        Send(**STAND_IN),
+        Send(atc=1),
+        Send(slot=1, atc=1),
+    ],
     "an advice outlives the unwinding and the expiry": [
         Send(),
         Send(**STAND_IN, number=1),

@@ -273,3 +273,21 @@ def test_first_of_two(
     _, *others = later
     this = case({**others[0], **fields}, {**others[1], **card})
     assert reason == refusal(this, replace(MATCH, **{**others[2], **verdicts}))
+
+
+@pytest.mark.parametrize(
+    ("need", "verdict", "reason"),
+    [
+        ("optional", None, None),
+        ("optional", YES, None),
+        ("optional", NO, Reason.CARD_CODE_MISMATCH),
+        ("required", None, Reason.CARD_CODE_MISMATCH),
+        ("required", YES, None),
+        ("refused", YES, Reason.CARD_CODE_MISMATCH),
+    ],
+)
+def test_cavv(need: str, verdict: Verdict | None, reason: Reason | None) -> None:
+    """A CAVV is a card code: wrong, or required and absent, it is refused as one."""
+    rows = SETTINGS["verification"] | {"ecommerce": {"cavv": need}}
+    this = case({22: "812", 25: "59", 55: None}, verification=rows)
+    assert reason == check_codes(this, replace(MATCH, cavv=verdict))

@@ -9,6 +9,7 @@ import orjson
 import pytest
 
 from keys.hsm import ArpcMethod, Capability
+from switch.rules.chip import AtcWindow, IssuerScripts
 from switch.rules.cryptogram import CryptogramError, brings_cryptogram, cryptogram
 from switch.rules.program import Need, Program, ProgramError
 from tests.rules.support import PROGRAM, SETTINGS, case
@@ -60,6 +61,24 @@ def test_settings() -> None:
         lambda s: s.update(hold_hours=168),
         lambda s: s["hold_hours"].update(fuel=2),
         lambda s: s.update(bins="47617390"),
+        lambda s: s.update(atc=16),
+        lambda s: s.update(atc={"behind": 64}),
+        lambda s: s.update(atc={"behind": True}),
+        lambda s: s.update(atc={"ahead": 0}),
+        lambda s: s.update(atc={"back": 1}),
+        lambda s: s.update(iad="amex"),
+        lambda s: s.update(iad="mchip"),  # of which the demo's versions are none
+        lambda s: s["cryptograms"].update({"14": s["cryptograms"]["18"]}),
+        lambda s: s.update(issuer_scripts="72"),
+        lambda s: s.update(issuer_scripts={"always": ""}),
+        lambda s: s.update(issuer_scripts={"approved": 72}),
+        lambda s: s.update(issuer_scripts={"approved": "zz"}),
+        lambda s: s.update(issuer_scripts={"approved": "7205860384"}),  # cut short
+        lambda s: s.update(issuer_scripts={"approved": "9103860184"}),  # not a script
+        lambda s: s.update(issuer_scripts={"approved": "7200"}),  # no command
+        lambda s: s.update(issuer_scripts={"approved": "72069F1803000001"}),
+        lambda s: s.update(issuer_scripts={"approved": "7203910184"}),  # nor this one
+        lambda s: s.update(issuer_scripts={"declined": "7203860184" * 26}),  # 130 bytes
     ],
 )
 def test_bad_settings(spoil: Callable[[dict[str, Any]], object]) -> None:
@@ -69,6 +88,16 @@ def test_bad_settings(spoil: Callable[[dict[str, Any]], object]) -> None:
     with pytest.raises(ProgramError, match=r"^program 'demo': ") as raised:
         Program.parse(1, "demo", settings)
     assert "\n" not in str(raised.value)
+
+
+def test_chips() -> None:
+    """A program says where a counter may stand and which scripts are sent; else the usual."""
+    assert (AtcWindow(16, None), IssuerScripts("", "")) == (PROGRAM.atc, PROGRAM.issuer_scripts)
+    script = "710a9f1804000000018601 84".replace(" ", "")
+    given = {"atc": {"behind": 0, "ahead": 500}, "issuer_scripts": {"declined": script * 2}}
+    program = Program.parse(1, "demo", SETTINGS | given)
+    assert AtcWindow(0, 500) == program.atc
+    assert IssuerScripts("", script.upper() * 2) == program.issuer_scripts
 
 
 def test_what_an_hsm_must_do() -> None:

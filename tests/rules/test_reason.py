@@ -30,6 +30,8 @@ DE39 = {
     "card_expired": "54",
     "cryptogram_mismatch": "82",
     "card_code_mismatch": "82",
+    "cryptogram_replayed": "82",
+    "atc_out_of_window": "82",
     "pin_tries_exceeded": "75",
     "pin_mismatch": "55",
     "not_permitted": "57",
@@ -42,7 +44,7 @@ DE39 = {
 #: Answers that are no refusal.
 APPROVALS = {"approved": "00", "approved_partial": "10"}
 
-#: Words in authorize_v2 that are no reasons.
+#: Words in authorize_v3 that are no reasons.
 NO_REASONS = {
     "decided", "repeated", "locked", "late", "unavailable", "open", "active", "transaction",
     "purchase", "cash", "cashback", "match", "mismatch", "authorization_ids", "approved",
@@ -67,7 +69,7 @@ def test_dialects(dialect: str) -> None:
 
 
 def test_reasons_of_the_ledger() -> None:
-    """The reasons that authorize_v2 writes out are ours, and are those of its own questions."""
+    """The reasons that authorize_v3 writes out are ours, and are those of its own questions."""
     words = set(re.findall(r"'([a-z][a-z_]+)'", sql("functions/authorize.sql"))) - NO_REASONS
     assert {
         "reversed_before_original", "duplicate_conflict", "reversed", "account_closed",
@@ -75,6 +77,8 @@ def test_reasons_of_the_ledger() -> None:
         "insufficient_funds", "declined_elsewhere",
     } == words  # fmt: skip
     assert words <= {reason.value for reason in Reason}
+    counters = set(re.findall(r"'([a-z][a-z_]+)'", sql("functions/atc.sql")))
+    assert {Reason.CRYPTOGRAM_REPLAYED, Reason.ATC_OUT_OF_WINDOW} == counters
 
 
 def test_card_statuses() -> None:

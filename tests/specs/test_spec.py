@@ -108,6 +108,8 @@ RESPONSE_CODES = {
     "inactive": "78",
     "cryptogram_mismatch": "82",
     "card_code_mismatch": "82",
+    "cryptogram_replayed": "82",
+    "atc_out_of_window": "82",
     "unavailable": "91",
     "duplicate_conflict": "94",
     "system_error": "96",

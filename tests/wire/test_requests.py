@@ -235,6 +235,17 @@ def test_secrets() -> None:
     assert {"9F26": ARQC} == request.icc
 
 
+def test_cavv() -> None:
+    """A CAVV is its number's last four digits, its results and its code; other forms are none."""
+    cavv = parse({2: PAN, 48: "43101108100439"}).cavv
+    assert cavv is not None
+    assert ("1108", "100", "439") == (cavv.number, cavv.results, cavv.code)
+    assert parse({2: PAN, 48: f"9203{CVV2}"}).cavv is None
+    for wrong in ("4309110810043", "431011081004X9", "4300"):
+        with pytest.raises(MessageError, match="additional_data_private"):
+            parse({2: PAN, 48: wrong})
+
+
 def test_reprs() -> None:
     """A request shows no PAN, no track, no expiry, no PIN block, no code and no chip data."""
     request = parse(

@@ -1,7 +1,7 @@
--- authorize_v2: decide a batch of authorizations and, where approved, hold the funds or post them.
+-- authorize_v3: decide a batch of authorizations and, where approved, hold the funds or post them.
 -- One call is one transaction. `p_round` numbers the requests of one account within
 -- the batch from 0, in order of arrival: each round is decided on what the earlier ones left.
-CREATE OR REPLACE FUNCTION authorize_v2(
+CREATE OR REPLACE FUNCTION authorize_v3(
     p_round                  int[],
     p_account_id bigint[], p_card_id bigint[],
     p_message_key            bytea[],
@@ -26,7 +26,8 @@ CREATE OR REPLACE FUNCTION authorize_v2(
     p_original_trace         bytea[],
     p_scheme_transaction_id  text[],
     p_scheme                 text[],
-    p_expiry text[], p_sequence_number text[], p_atc int[])  -- a plastic's, and its counter
+    p_sequence_number text[], p_atc int[],  -- of a right cryptogram: whose counter, and where it
+    p_atc_behind int[], p_atc_ahead int[])  -- may stand to the highest; null: as far as it likes
 RETURNS TABLE (
     ordinal                int,   -- the request's place in the batch, from 1
     outcome                text,  -- decided, repeated, locked, late, unavailable
@@ -67,7 +68,8 @@ BEGIN
                     p_merchant_name, p_mcc, p_country, p_entry_mode, p_link,
                     p_authorization_code, p_issuer_authentication, p_books, p_hold_seconds,
                     p_takes_partial, p_rrn_clue, p_scheme_clue, p_is_increment, p_original_trace,
-                    p_scheme_transaction_id, p_scheme, p_expiry, p_sequence_number, p_atc)
+                    p_scheme_transaction_id, p_scheme, p_sequence_number, p_atc, p_atc_behind,
+                    p_atc_ahead)
                    WITH ORDINALITY AS r(
                     round, account_id, card_id, message_key, decide_by, refusal_before_pin,
                     hsm_fault, pin_verdict, refusal_after_pin, kind, channel, amount_minor,
@@ -75,8 +77,8 @@ BEGIN
                     stan, transmission_datetime, rrn, acquirer, terminal, merchant,
                     merchant_name, mcc, country, entry_mode, link, authorization_code,
                     issuer_authentication, books, hold_seconds, takes_partial, rrn_clue,
-                    scheme_clue, is_increment, original_trace, scheme_transaction_id, scheme, expiry,
-                    sequence_number, atc, ordinal)
+                    scheme_clue, is_increment, original_trace, scheme_transaction_id, scheme,
+                    sequence_number, atc, atc_behind, atc_ahead, ordinal)
              WHERE r.round = v_round
         ),
         -- What is known of each request's account, card and past, now that the lock is held.
@@ -96,7 +98,11 @@ BEGIN
                    e.verdict                       AS early_verdict,
                    e.authorization_id              AS early_id,
                    e.received_at                   AS early_received_at,
-                   e.clue = r.rrn_clue             AS is_early_by_rrn
+                   e.clue = r.rrn_clue             AS is_early_by_rrn,
+                   n.highest                       AS atc_highest,
+                   n.seen                          AS atc_seen,
+                   atc_refusal_v1(r.atc, n.highest, n.seen, r.atc_behind, r.atc_ahead)
+                                                   AS atc_refusal
               FROM requests AS r
               JOIN accounts AS a ON a.account_id = r.account_id
               JOIN cards    AS c ON c.account_id = r.account_id AND c.card_id = r.card_id
@@ -120,6 +126,11 @@ BEGIN
                      ORDER BY x.verdict = 'reversed' DESC, x.clue IS NOT DISTINCT FROM r.rrn_clue,
                               x.noted_at DESC
                      LIMIT 1) AS e ON true
+              LEFT JOIN LATERAL (
+                    SELECT x.highest, x.seen FROM chip_counters AS x
+                     WHERE r.atc IS NOT NULL AND x.account_id = r.account_id
+                       AND x.card_id = r.card_id AND x.sequence_number = r.sequence_number
+                     LIMIT 1) AS n ON true
         ),
         -- A repeat gets the answer its original got, and moves no money.
         repeated AS (
@@ -163,7 +174,8 @@ BEGIN
                             WHEN l.early_verdict = 'declined' AND early.root_id IS NOT NULL THEN 'declined_elsewhere' END,
                        l.refusal_before_pin,
                        CASE WHEN l.card_status <> 'active' THEN l.card_status END,
-                       CASE WHEN l.account_status <> 'open' THEN 'account_closed' END
+                       CASE WHEN l.account_status <> 'open' THEN 'account_closed' END,
+                       l.atc_refusal
                    ) AS refusal_so_far
               FROM located AS l
               -- LIMIT: the function is not even called where there is nothing to ask.
@@ -333,11 +345,14 @@ BEGIN
              WHERE d.root_id IS NOT NULL AND e.account_id = d.account_id
                AND e.authorization_id = d.early_id AND e.verdict <> 'reversed'
         ),
+        -- A right cryptogram is used up, whatever else was decided.
         counted AS (
-            UPDATE plastics AS c SET atc = d.atc
-              FROM moved AS d
-             WHERE d.atc IS NOT NULL AND c.account_id = d.account_id AND c.card_id = d.card_id
-               AND c.expiry = d.expiry AND c.sequence_number = d.sequence_number AND c.atc < d.atc
+            INSERT INTO chip_counters AS c (account_id, card_id, sequence_number, highest, seen)
+            SELECT d.account_id, d.card_id, d.sequence_number, greatest(d.atc, d.atc_highest),
+                   atc_seen_v1(d.atc, d.atc_highest, d.atc_seen)
+              FROM moved AS d WHERE d.atc IS NOT NULL AND d.atc_refusal IS NULL
+            ON CONFLICT (account_id, card_id, sequence_number) DO UPDATE
+               SET highest = excluded.highest, seen = excluded.seen
         ),
         -- A wrong PIN counts a try and a right one clears the count, whatever came after it;
         -- a right one never reopens a count that is used up.

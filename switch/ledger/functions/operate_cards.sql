@@ -135,6 +135,7 @@ $$;
 
 -- operator_reissue_card_v1: add a plastic. The others stay valid until their own end, unless they
 -- are stopped. Without a service code it has that of the newest.
+-- A chip counts from the beginning, also one under a sequence number that had one before.
 CREATE OR REPLACE FUNCTION operator_reissue_card_v1(
     IN p_operator text, IN p_reason text, IN p_account_id bigint, IN p_card_id bigint,
     IN p_expiry text, IN p_sequence_number text, IN p_service_code text, IN p_stops_old boolean,
@@ -164,6 +165,9 @@ BEGIN
         outcome := 'plastic_exists';
         RETURN;
     END IF;
+    DELETE FROM chip_counters
+     WHERE account_id = p_account_id AND card_id = p_card_id
+       AND sequence_number = p_sequence_number;
     IF p_stops_old THEN
         WITH stopped AS (
             UPDATE plastics SET is_stopped = true
