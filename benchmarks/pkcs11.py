@@ -31,9 +31,9 @@ from keys.hsm import (
 )
 from keys.keyfile import KeyEntry, read_entries
 from keys.pkcs11 import Pkcs11Hsm
-from keys.pkcs11_formulas import card_code, mac, verify_arqc
-from keys.pkcs11_keys import HALF
-from keys.pkcs11_token import Token, TokenSession
+from keys.pkcs11.formulas import card_code, mac, verify_arqc
+from keys.pkcs11.keys import HALF
+from keys.pkcs11.token import Token, TokenSession
 
 ROUNDS = 5
 PAN = "4761739000000012"

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from keys import payshield_commands as commands
 from keys.hsm import ArqcAnswer, HsmRejected, HsmUnavailable, Verdict
-from keys.payshield_frame import Command, ReplyError, answer, body_of, frame, headers
+from keys.payshield import commands as commands
+from keys.payshield.frame import Command, ReplyError, answer, body_of, frame, headers
 from tests.hsm_payshield.lmk import unwrap, wrap
 
 VECTORS = json.loads((Path(__file__).parent / "vectors.json").read_text())

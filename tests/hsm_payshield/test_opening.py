@@ -15,9 +15,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from keys import payshield_pool
 from keys.hsm import HsmRejected, HsmUnavailable, PinBlockFormat, Verdict, VisaPvv
 from keys.keyfile import KeyEntry
+from keys.payshield import pool
 from tests.contract.keys import KEYS, REFS
 from tests.hsm_payshield import support
 from tests.hsm_payshield.lmk import wrap_as, wrap_block
@@ -191,7 +191,7 @@ async def test_hsm_that_is_not_there_is_not_opened() -> None:
 
 async def test_silent_hsm_is_not_opened(monkeypatch: pytest.MonkeyPatch) -> None:
     """An HSM that takes the greeting and does not answer it is an outage."""
-    monkeypatch.setattr(payshield_pool, "GREETING_LIMIT", 0.1)
+    monkeypatch.setattr(pool, "GREETING_LIMIT", 0.1)
     peer = Peer(faults={"NC": Fault.SILENT})
     async with support.started(peer):
         with pytest.raises(HsmUnavailable, match="no answer in time"):
@@ -210,8 +210,8 @@ async def test_wrong_lmk_identifier_is_not_opened() -> None:
 
 async def test_resting_connection_is_asked_for_an_echo(monkeypatch: pytest.MonkeyPatch) -> None:
     """A connection at rest is asked for an echo; one that does not give it is made anew."""
-    monkeypatch.setattr(payshield_pool, "IDLE_LIMIT", 0.02)
-    monkeypatch.setattr(payshield_pool, "ECHO_LIMIT", 0.1)
+    monkeypatch.setattr(pool, "IDLE_LIMIT", 0.02)
+    monkeypatch.setattr(pool, "ECHO_LIMIT", 0.1)
     peer = Peer()
     async with support.opened(peer, connections=2) as hsm:
         await peer.until_asked("B2", 6)

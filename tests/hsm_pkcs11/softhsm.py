@@ -16,9 +16,9 @@ from typing import Any
 
 from keys.keyfile import Key, KeyEntry
 from keys.pkcs11 import Pkcs11Hsm
-from keys.pkcs11_calls import Calls, load
-from keys.pkcs11_load import create, objects_of
-from keys.pkcs11_token import handle_of
+from keys.pkcs11.calls import Calls, load
+from keys.pkcs11.load import create, objects_of
+from keys.pkcs11.token import handle_of
 from tests.contract.keys import KEYS
 
 #: Where distributions put the library.

@@ -10,7 +10,7 @@ import pytest
 
 from keys.hsm import KeyRef, MacAlgorithm
 from keys.keyfile import Key, read_entries
-from keys.pkcs11_load import half_of, key_template
+from keys.pkcs11.load import half_of, key_template
 from keys.software.key import TDES
 from keys.software.keyblock import Header, wrap
 from tests.contract.keys import KEYS
@@ -50,7 +50,7 @@ class Command:
         ):
             arguments += [option, str(path)]
         return subprocess.run(
-            [sys.executable, "-m", "keys.pkcs11_load", *arguments],
+            [sys.executable, "-m", "keys.pkcs11.load", *arguments],
             env=home.environment,
             capture_output=True,
             text=True,

@@ -14,8 +14,8 @@ from pkcs11 import Attribute, KeyType, Mechanism
 from keys.hsm import CardVerificationValue, HsmRejected, HsmUnavailable, KeyRef, Verdict
 from keys.keyfile import Key, KeyEntry
 from keys.pkcs11 import Pkcs11Hsm
-from keys.pkcs11_load import half_of, key_template
-from keys.pkcs11_token import offered_mechanisms
+from keys.pkcs11.load import half_of, key_template
+from keys.pkcs11.token import offered_mechanisms
 from keys.software.key import HMAC, TDES
 from tests.contract.keys import KEYS, REFS
 from tests.hsm_pkcs11 import softhsm
@@ -95,10 +95,10 @@ async def test_a_token_that_cannot_use_a_key_refuses_the_start(
     listed = softhsm.entries({name: KEYS[name]})
     for without in needed:
         less = offered - {without}
-        monkeypatch.setattr("keys.pkcs11_token.offered_mechanisms", lambda _, less=less: less)
+        monkeypatch.setattr("keys.pkcs11.token.offered_mechanisms", lambda _, less=less: less)
         with pytest.raises(HsmRejected, match=rf"key '{name}': .* no CKM_{without.name}$"):
             await softhsm.hsm(listed=listed).open()
-    monkeypatch.setattr("keys.pkcs11_token.offered_mechanisms", lambda _: needed)
+    monkeypatch.setattr("keys.pkcs11.token.offered_mechanisms", lambda _: needed)
     backend = softhsm.hsm(listed=listed)
     await backend.open()
     await backend.close()

@@ -13,7 +13,7 @@ import pytest
 
 from keys.hsm import CardVerificationValue, HsmRejected, HsmUnavailable, MacAlgorithm, Verdict
 from keys.pkcs11 import Pkcs11Hsm
-from keys.pkcs11_codes import CryptokiError
+from keys.pkcs11.codes import CryptokiError
 from keys.software import issuing
 from tests.contract.keys import KEYS, REFS
 from tests.hsm_pkcs11 import softhsm

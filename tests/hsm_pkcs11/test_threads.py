@@ -11,8 +11,8 @@ import psec
 import pytest
 
 from keys.hsm import CardVerificationValue, HsmUnavailable, MacAlgorithm, Verdict
-from keys.pkcs11_pool import SessionPool
-from keys.pkcs11_token import Token, TokenSession
+from keys.pkcs11.pool import SessionPool
+from keys.pkcs11.token import Token, TokenSession
 from tests.contract.keys import KEYS, REFS
 from tests.hsm_pkcs11 import softhsm
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from keys.hsm import HsmUnavailable, MacAlgorithm
 from keys.pkcs11 import Pkcs11Hsm
-from keys.pkcs11_load import create
+from keys.pkcs11.load import create
 from keys.software import tdes
 from tests.contract.keys import KEYS, REFS
 from tests.hsm_pkcs11 import softhsm

@@ -13,7 +13,6 @@ import ssl
 from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
-from keys import payshield_commands as commands
 from keys.hsm import (
     ArqcAnswer,
     Capability,
@@ -30,12 +29,13 @@ from keys.hsm import (
 )
 from keys.keyfile import KeyEntry
 from keys.padding import DES_BLOCK, pad_method_1
-from keys.payshield_arqc import arqc_command
-from keys.payshield_frame import Command
-from keys.payshield_keys import Keys, WrappedKey
-from keys.payshield_link import Link
-from keys.payshield_pin import format_code, pin_command
-from keys.payshield_pool import Pool
+from keys.payshield import commands as commands
+from keys.payshield.arqc import arqc_command
+from keys.payshield.frame import Command
+from keys.payshield.keys import Keys, WrappedKey
+from keys.payshield.link import Link
+from keys.payshield.pin import format_code, pin_command
+from keys.payshield.pool import Pool
 from keys.software.digits import are_digits, require_digits, require_pan
 
 T = TypeVar("T")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from keys import payshield_commands as commands
 from keys.hsm import (
     ArpcMethod,
     ArqcAnswer,
@@ -12,7 +11,8 @@ from keys.hsm import (
     SessionKeyDerivation,
 )
 from keys.padding import DES_BLOCK
-from keys.payshield_frame import Command
+from keys.payshield import commands as commands
+from keys.payshield.frame import Command
 from keys.software.digits import require_digits, require_pan
 
 #: Bytes of the ARPC's data: ARC, or CSU and up to eight bytes more.

@@ -30,10 +30,10 @@ from keys.hsm import (
 )
 from keys.keyfile import KeyEntry
 from keys.padding import DES_BLOCK
-from keys.pkcs11_formulas import CODE_LENGTH, card_code, mac, verify_arqc
-from keys.pkcs11_keys import TokenKey, token_entries
-from keys.pkcs11_pool import SessionPool
-from keys.pkcs11_token import Token, TokenSession
+from keys.pkcs11.formulas import CODE_LENGTH, card_code, mac, verify_arqc
+from keys.pkcs11.keys import TokenKey, token_entries
+from keys.pkcs11.pool import SessionPool
+from keys.pkcs11.token import Token, TokenSession
 from keys.software.digits import are_digits, require_digits, require_pan
 
 T = TypeVar("T")

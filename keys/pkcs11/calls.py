@@ -22,7 +22,7 @@ from typing import Any
 
 from pkcs11 import Attribute, KeyType, Mechanism, ObjectClass, _pkcs11
 
-from keys.pkcs11_codes import CryptokiError, check
+from keys.pkcs11.codes import CryptokiError, check
 
 #: Where a function stands in CK_FUNCTION_LIST.
 _INITIALIZE, _FINALIZE, _GET_SESSION_INFO, _LOGIN, _DESTROY_OBJECT = 0, 1, 15, 18, 22

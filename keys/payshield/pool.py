@@ -17,9 +17,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 from keys.hsm import HsmRejected, HsmUnavailable
-from keys.payshield_commands import echo
-from keys.payshield_frame import Command
-from keys.payshield_link import Link
+from keys.payshield.commands import echo
+from keys.payshield.frame import Command
+from keys.payshield.link import Link
 
 T = TypeVar("T")
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 
-from keys import payshield_commands as commands
 from keys.hsm import HsmRejected, Ibm3624, PinBlockFormat, PinReference, Verdict, VisaPvv
-from keys.payshield_frame import Command
-from keys.payshield_keys import Keys, WrappedKey
+from keys.payshield import commands as commands
+from keys.payshield.frame import Command
+from keys.payshield.keys import Keys, WrappedKey
 from keys.software.digits import require_digits
 
 _PVV_LENGTH = 4

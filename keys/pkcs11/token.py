@@ -20,9 +20,9 @@ from pkcs11 import (
 
 from keys.hsm import HsmRejected, HsmUnavailable
 from keys.keyfile import KeyEntry
-from keys.pkcs11_calls import Calls, Library, is_loaded, load
-from keys.pkcs11_codes import CryptokiError
-from keys.pkcs11_keys import (
+from keys.pkcs11.calls import Calls, Library, is_loaded, load
+from keys.pkcs11.codes import CryptokiError
+from keys.pkcs11.keys import (
     HALF,
     KEY_TYPES,
     TokenKey,

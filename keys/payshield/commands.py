@@ -16,8 +16,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from keys.hsm import ArqcAnswer, HsmRejected, PinBlockFormat, Verdict
-from keys.payshield_errors import Outcome
-from keys.payshield_frame import Command, ReplyError
+from keys.payshield.errors import Outcome
+from keys.payshield.frame import Command, ReplyError
 
 #: PIN block format codes of Thales for the formats of ISO 9564-1.
 #: 48, format 4, is not here: how its account number stands in a command is not published.

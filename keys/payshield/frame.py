@@ -17,7 +17,7 @@ from itertools import count
 from typing import Generic, TypeVar
 
 from keys.hsm import HsmRejected, HsmUnavailable
-from keys.payshield_errors import Outcome, outcome_of
+from keys.payshield.errors import Outcome, outcome_of
 
 T = TypeVar("T")
 

@@ -1,7 +1,7 @@
 """
 Put the keys of a key file into a PKCS#11 token, for a trial or a migration.
 
-    python -m keys.pkcs11_load --module LIBRARY --token LABEL --pin-file FILE \\
+    python -m keys.pkcs11.load --module LIBRARY --token LABEL --pin-file FILE \\
         --keys keys.toml --kbpk-file FILE >> keys.toml
 
 Every key that has both a block and a label (`pkcs11`) is unwrapped here, in clear for a moment, and
@@ -26,10 +26,10 @@ from pkcs11 import Attribute, KeyType, ObjectClass, PKCS11Error
 
 from keys.hsm import HsmRejected, HsmUnavailable
 from keys.keyfile import KeyEntry, KeyFileError, read_entries, read_kbpk, unwrap_entries
-from keys.pkcs11_calls import load
-from keys.pkcs11_codes import CryptokiError
-from keys.pkcs11_keys import HALF, has_half, needed_attributes
-from keys.pkcs11_token import handle_of
+from keys.pkcs11.calls import load
+from keys.pkcs11.codes import CryptokiError
+from keys.pkcs11.keys import HALF, has_half, needed_attributes
+from keys.pkcs11.token import handle_of
 from keys.software.key import AES, TDES, Key
 from keys.software.tdes import double_length
 

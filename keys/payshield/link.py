@@ -12,7 +12,7 @@ import asyncio
 from typing import TypeVar, cast
 
 from keys.hsm import HsmRejected, HsmUnavailable
-from keys.payshield_frame import Command, ReplyError, answer, body_of, frame, headers
+from keys.payshield.frame import Command, ReplyError, answer, body_of, frame, headers
 
 T = TypeVar("T")
 

@@ -23,8 +23,8 @@ from typing import Any, TypeVar
 from pkcs11 import PKCS11Error
 
 from keys.hsm import HsmRejected, HsmUnavailable
-from keys.pkcs11_codes import CryptokiError
-from keys.pkcs11_token import Token, TokenSession, unavailable
+from keys.pkcs11.codes import CryptokiError
+from keys.pkcs11.token import Token, TokenSession, unavailable
 
 T = TypeVar("T")
 

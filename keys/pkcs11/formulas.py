@@ -28,8 +28,8 @@ from keys.hsm import (
     Verdict,
 )
 from keys.padding import DES_BLOCK, pad_method_1, pad_method_2
-from keys.pkcs11_keys import TokenKey
-from keys.pkcs11_token import TokenSession
+from keys.pkcs11.keys import TokenKey
+from keys.pkcs11.token import TokenSession
 from keys.software.digits import decimalize, xor
 
 #: A card code is the first three digits of the result.
