@@ -93,9 +93,10 @@ class _Importer:
         goes to the suspense account.
         """
         cards = await self._find_cards(records)
+        tokens = await self._key_tokens(records, cards)
         waiting = [
-            (record, clearing_call(record, _card(record, cards), self._programs))
-            for record in records
+            (record, clearing_call(record, _card(record, cards), token, self._programs))
+            for record, token in zip(records, tokens, strict=True)
         ]
         give_up = time.monotonic() + PATIENCE
         while waiting:
@@ -107,7 +108,8 @@ class _Importer:
                     waiting.append((record, call))
                 elif outcome == "unbookable" and card is not None:
                     program = self._programs[card.program_id]
-                    waiting.append((record, suspended_call(record, program)))
+                    token = tokens[records.index(record)]
+                    waiting.append((record, suspended_call(record, card, token, program)))
                 else:
                     self._settled += 1
             self._progress(self._settled)
@@ -127,10 +129,36 @@ class _Importer:
             for row in rows
         }
 
+    async def _key_tokens(
+        self, records: Sequence[ClearingRecord], cards: Mapping[bytes, CardAccount]
+    ) -> list[bytes]:
+        """What the keys of each record are made with: that by which it is known, or what belongs
+        to it. Its card may be ours only since it was here first.
+        """
+        choices = [record.key_tokens(_card(record, cards)) for record in records]
+        asked = {
+            key
+            for record, tokens in zip(records, choices, strict=True)
+            for token in tokens
+            for key in _keys(record, token)
+        }
+        rows = await self._connection.fetch(CLEARING["known_keys"], list(asked))
+        known = {row[0] for row in rows}
+        return [
+            next((token for token in tokens if known & _keys(record, token)), tokens[0])
+            for record, tokens in zip(records, choices, strict=True)
+        ]
+
     async def _clear(self, calls: Sequence[ClearingCall]) -> list[str]:
         columns = list(zip(*calls, strict=True))
         rows = await self._connection.fetch(CLEARING["clear"], self._file_id, *columns)
         return [row["outcome"] for row in rows]
+
+
+def _keys(record: ClearingRecord, token: bytes) -> set[bytes]:
+    """The keys by which a record, or its presentment, is known."""
+    keys = (record.message_key(token), record.original_key(token))
+    return {key for key in keys if key is not None}
 
 
 def _card(record: ClearingRecord, cards: Mapping[bytes, CardAccount]) -> CardAccount | None:
