@@ -95,8 +95,11 @@ class _Importer:
         cards = await self._find_cards(records)
         tokens = await self._key_tokens(records, cards)
         waiting = [
-            (record, clearing_call(record, _card(record, cards), token, self._programs))
-            for record, token in zip(records, tokens, strict=True)
+            (
+                record,
+                clearing_call(record, _card(record, cards), tokens[record.line], self._programs),
+            )
+            for record in records
         ]
         give_up = time.monotonic() + PATIENCE
         while waiting:
@@ -108,8 +111,8 @@ class _Importer:
                     waiting.append((record, call))
                 elif outcome == "unbookable" and card is not None:
                     program = self._programs[card.program_id]
-                    token = tokens[records.index(record)]
-                    waiting.append((record, suspended_call(record, card, token, program)))
+                    again = suspended_call(record, card, tokens[record.line], program)
+                    waiting.append((record, again))
                 else:
                     self._settled += 1
             self._progress(self._settled)
@@ -131,23 +134,20 @@ class _Importer:
 
     async def _key_tokens(
         self, records: Sequence[ClearingRecord], cards: Mapping[bytes, CardAccount]
-    ) -> list[bytes]:
-        """What the keys of each record are made with: that by which it is known, or what belongs
-        to it. Its card may be ours only since it was here first.
+    ) -> dict[int, bytes]:
+        """What the keys of each record are made with, by its line: that by which it is known, or
+        what belongs to it. Its card may be ours only since it was here first.
         """
-        choices = [record.key_tokens(_card(record, cards)) for record in records]
+        choices = [(record, record.key_tokens(_card(record, cards))) for record in records]
         asked = {
-            key
-            for record, tokens in zip(records, choices, strict=True)
-            for token in tokens
-            for key in _keys(record, token)
+            key for record, tokens in choices for token in tokens for key in _keys(record, token)
         }
         rows = await self._connection.fetch(CLEARING["known_keys"], list(asked))
         known = {row[0] for row in rows}
-        return [
-            next((token for token in tokens if known & _keys(record, token)), tokens[0])
-            for record, tokens in zip(records, choices, strict=True)
-        ]
+        return {
+            record.line: next((one for one in tokens if known & _keys(record, one)), tokens[0])
+            for record, tokens in choices
+        }
 
     async def _clear(self, calls: Sequence[ClearingCall]) -> list[str]:
         columns = list(zip(*calls, strict=True))

@@ -20,7 +20,7 @@ from keys.vault import Vault, VaultError
 from switch.ledger.operators import Actor, OperatorRefusal, refusing
 from switch.ledger.queries import RETOKENIZE
 
-#: Cards of one transaction: a decision that counts a PIN try of one of them waits as long as it takes.
+#: Cards of one transaction: a decision that counts a PIN try of one waits as long as it takes.
 BATCH = 500
 #: How long cards that somebody else works on are waited for, and between two attempts, in seconds.
 PATIENCE, PAUSE = 30.0, 0.1
