@@ -76,8 +76,8 @@ async def _until_none_is_left(
             give_up = time.monotonic() + PATIENCE
         elif time.monotonic() > give_up:
             raise OperatorRefusal(
-                f"{left} cards have been in use for {PATIENCE:.0f} s: run it again, it goes on "
-                "where it was"
+                f"cards that have been in use for {PATIENCE:.0f} s: {left}: run it again, it goes "
+                "on where it was"
             )
         else:
             await asyncio.sleep(PAUSE)
