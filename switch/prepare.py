@@ -110,7 +110,7 @@ async def _opened(kms: Kms, entry: KeyEntry, on_event: OnEvent | None) -> Key:
         except KmsUnavailable as error:
             if on_event is None:
                 raise
-            on_event("vault_waiting", name=entry.name, problem=str(error), seconds=pause)
+            on_event("vault_waiting", problem=str(error), seconds=pause)
         await asyncio.sleep(pause)
         pause = min(2 * pause, KMS_PAUSE_MOST)
 

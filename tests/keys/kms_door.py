@@ -117,6 +117,7 @@ def moto_kms() -> Iterator[tuple[str, int]]:
     server.start()
     try:
         host, port = server.get_host_and_port()
+        _forget(host, port)  # what another test of this process made
         client = boto3.session.Session(
             aws_access_key_id="testing", aws_secret_access_key="testing", region_name=REGION
         ).client("kms", endpoint_url=f"http://{host}:{port}")
@@ -128,6 +129,13 @@ def moto_kms() -> Iterator[tuple[str, int]]:
         yield host, port
     finally:
         server.stop()
+
+
+def _forget(host: str, port: int) -> None:
+    connection = http.client.HTTPConnection(host, port)
+    connection.request("POST", "/moto-api/reset")
+    assert 200 == connection.getresponse().status
+    connection.close()
 
 
 @contextlib.contextmanager

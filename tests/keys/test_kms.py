@@ -260,8 +260,7 @@ async def test_a_start_waits_and_says_why(
     assert isinstance(await prepare.vault_of(settings, entries, on_event=on_event), Vault)
     assert ["vault_waiting"] * 3 == [event for event, _ in told]
     assert [0.01, 0.02, 0.02] == [about["seconds"] for _, about in told]
-    assert {"token_2"} == {about["name"] for _, about in told}
-    assert told[0][1]["problem"].startswith("token_2: KMS: ")
+    assert all(about["problem"].startswith("token_2: KMS: ") for _, about in told)
 
 
 async def test_a_command_does_not_wait(gate: KmsDoor, settings: Settings) -> None:
