@@ -14,8 +14,10 @@ import pytest_asyncio
 from keys.vault import Vault, VaultError
 from switch import prepare
 from switch.ledger import retokenize as module
+from switch.ledger.migrate import MIGRATIONS, migrate
 from switch.ledger.operator_views import find_card
 from switch.ledger.operators import OperatorRefusal, operators
+from switch.ledger.queries import QUERIES
 from switch.ledger.retokenize import retokenize
 from tests.ledger.operating import ALICE
 from tests.ledger.rotating import BOTH, NEW, OLD, issue, rotate, vault, versions
@@ -250,3 +252,29 @@ async def test_which_vault_fits(books: Books, database: str) -> None:
     assert 2 == await rotate(books)
     assert [False, True, True, False] == await fits(OLD, BOTH, NEW, foreign)
     assert [False, False] == await fits(vault(2, data=(1,)), vault(1, data=(1, 2)))
+
+
+async def test_an_upgraded_database(raw_database: str, tmp_path: Path) -> None:
+    """A card of before is known by the token that it has then; a new one by a value of its own."""
+    before = tmp_path / "migrations"
+    before.mkdir()
+    for path in MIGRATIONS.glob("000[12]_*.sql"):
+        (before / path.name).write_text(path.read_text())
+    (tmp_path / "functions").mkdir()
+    await migrate(raw_database, migrations=before, functions=tmp_path / "functions")
+    connection = await asyncpg.connect(raw_database)
+    token = OLD.pan_token("4761739000000012")
+    await connection.execute("INSERT INTO pan_tokens VALUES ($1, 1, 7, 7)", token)
+    await migrate(raw_database)
+    books = await Books.open(raw_database)
+    _, pan = await issue(books)
+    found = await connection.fetch("SELECT pan_token, key_token FROM pan_tokens")
+    known_by = {row["pan_token"]: row["key_token"] for row in found}
+    assert known_by[token] is None
+    assert 16 == len(known_by[OLD.pan_token(pan)])
+    _, other = await issue(books)
+    (one,) = await connection.fetch(QUERIES["find_cards"], [OLD.pan_token(pan)])
+    (two,) = await connection.fetch(QUERIES["find_cards"], [OLD.pan_token(other)])
+    assert one["key_token"] == known_by[OLD.pan_token(pan)] != two["key_token"]
+    await books.connection.close()
+    await connection.close()
