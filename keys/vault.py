@@ -88,7 +88,7 @@ class LocalDataKeys:
 class Vault:
     """Tokens and ciphertexts of PANs, under keys prepared once."""
 
-    __slots__ = ("_ciphers", "_data_version", "_tokenizers", "token_version")
+    __slots__ = ("_ciphers", "_tokenizers", "data_version", "token_version")
 
     def __init__(self, keys: DataKeys) -> None:
         """Prepare the keys; raise `VaultError` where there is none of a kind."""
@@ -100,7 +100,8 @@ class Vault:
             for version in sorted(token_keys, reverse=True)
         }
         self._ciphers = {version: AESGCM(key) for version, key in data_keys.items()}
-        self._data_version = max(data_keys)
+        #: The version that `seal` seals under.
+        self.data_version = max(data_keys)
         #: The version that `pan_token` is made under.
         self.token_version = max(token_keys)
 
@@ -112,11 +113,19 @@ class Vault:
         """Make the tokens of a PAN under all live keys, the newest first."""
         return [_token(tokenizer, pan) for tokenizer in self._tokenizers.values()]
 
+    def lasting_token(self, pan: str) -> bytes:
+        """Make the token of a PAN under the oldest live key: what stands for a PAN without a card.
+
+        No row can be brought under a new key for it, so that it changes only when the old
+        key goes.
+        """
+        return self.lookup_tokens(pan)[-1]
+
     def seal(self, pan: str, *, context: bytes) -> bytes:
         """Encrypt a PAN, bound to `context`: version byte, nonce, ciphertext, tag."""
-        version = bytes([self._data_version])
+        version = bytes([self.data_version])
         nonce = secrets.token_bytes(NONCE_SIZE)
-        sealed = self._ciphers[self._data_version].encrypt(nonce, _digits(pan), version + context)
+        sealed = self._ciphers[self.data_version].encrypt(nonce, _digits(pan), version + context)
         return version + nonce + sealed
 
     def open(self, ciphertext: bytes, *, context: bytes) -> str:

@@ -79,7 +79,7 @@ async def _start(
     settings: Settings, stack: contextlib.AsyncExitStack, operator: Operator, metrics: Metrics
 ) -> None:
     keys, specs = read_keys(settings), read_specs(settings)
-    vault = vault_of(settings, keys)
+    vault = await vault_of(settings, keys, on_event=operator.event)
     hsm = guarded(settings, backend_of(settings, keys), operator, metrics)
     stack.push_async_callback(hsm.close)
     await hsm.open()

@@ -17,6 +17,7 @@ from keys.keyfile import (
     read_kbpk,
     unwrap_entries,
 )
+from keys.kms import Kms, KmsRejected, KmsUnavailable, answered
 from keys.software.key import AES, TDES, Key
 from keys.vault import LocalDataKeys, Vault, VaultError
 from specs.spec import Spec, SpecError
@@ -47,6 +48,8 @@ REFUSALS = (
     HsmRejected,
     JournalError,
     KeyFileError,
+    KmsRejected,
+    KmsUnavailable,
     LinkError,
     MigrationError,
     ProgramError,
@@ -54,6 +57,12 @@ REFUSALS = (
     SpecError,
     VaultError,
 )
+
+
+OnEvent = Callable[..., None]
+
+#: The first and the longest pause before KMS is asked again, in seconds.
+KMS_PAUSE_FIRST, KMS_PAUSE_MOST = 1.0, 30.0
 
 
 class StartError(Exception):
@@ -69,10 +78,42 @@ def read_keys(settings: Settings) -> dict[str, KeyEntry]:
     return entries
 
 
-def vault_of(settings: Settings, entries: Mapping[str, KeyEntry]) -> Vault:
-    """The vault over its keys."""
-    names = (*settings.vault.token_keys, *settings.vault.data_keys)
-    return Vault(LocalDataKeys(*open_blocks(settings, entries, *names).values()))
+async def vault_of(
+    settings: Settings, entries: Mapping[str, KeyEntry], *, on_event: OnEvent | None = None
+) -> Vault:
+    """The vault over its keys: key blocks, and what KMS opens.
+
+    A KMS that does not answer is waited for where there is somebody to tell of it; else it is
+    refused, as is every other obstacle.
+    """
+    names = dict.fromkeys((*settings.vault.token_keys, *settings.vault.data_keys))
+    wrapped = [name for name in names if "kms" in entries[name].places]
+    blocks = [name for name in names if name not in wrapped]
+    keys = list(open_blocks(settings, entries, *blocks).values()) if blocks else []
+    if len(keys) < len(blocks):
+        missing = next(name for name in blocks if "block" not in entries[name].places)
+        raise KeyFileError(f"{settings.hsm.keys}: {missing}: the vault needs its block, or kms")
+    kms = Kms(region=settings.vault.kms_region, endpoint_url=settings.vault.kms_endpoint_url)
+    try:
+        for name in wrapped:
+            keys.append(await _opened(kms, entries[name], on_event))
+    finally:
+        kms.close()
+    return Vault(LocalDataKeys(*keys))
+
+
+async def _opened(kms: Kms, entry: KeyEntry, on_event: OnEvent | None) -> Key:
+    """A key as KMS gives it, however long that takes where there is somebody to tell."""
+    pause = KMS_PAUSE_FIRST
+    while True:
+        try:
+            return await answered(entry.name, lambda: kms.decrypt(entry))
+        except KmsUnavailable as error:
+            if on_event is None:
+                raise
+            on_event("vault_waiting", problem=str(error), seconds=pause)
+        await asyncio.sleep(pause)
+        pause = min(2 * pause, KMS_PAUSE_MOST)
 
 
 def open_blocks(settings: Settings, entries: Mapping[str, KeyEntry], *names: str) -> dict[str, Key]:
@@ -257,20 +298,23 @@ def _check_capability(settings: Settings, setting: str, hsm: Hsm, needed: Capabi
 
 
 async def check_vault(url: str, vault: Vault) -> None:
-    """Refuse vault keys under which this database's cards could not be found."""
+    """Refuse vault keys under which this database's cards could not be found.
+
+    One card of each version of the token key is looked at: while cards are brought under a new
+    key, those that are not yet need the old one.
+    """
     connection = await asyncpg.connect(url)
     try:
-        row = await connection.fetchrow(QUERIES["any_card"])
+        rows = await connection.fetch(QUERIES["card_of_each_version"])
     finally:
         await connection.close()
-    if row is None:
-        return
-    token: bytes = row["pan_token"]
-    try:
-        is_ours = token in vault.lookup_tokens(vault.open(row["pan_ciphertext"], context=token))
-    except VaultError:
-        is_ours = False
-    if not is_ours:
-        raise StartError(
-            "vault: the cards of this database are under other token_keys or data_keys"
-        )
+    for row in rows:
+        token: bytes = row["pan_token"]
+        try:
+            is_ours = token in vault.lookup_tokens(vault.open(row["pan_ciphertext"], context=token))
+        except VaultError:
+            is_ours = False
+        if not is_ours:
+            raise StartError(
+                "vault: cards of this database are under other token_keys or data_keys"
+            )

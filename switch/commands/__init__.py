@@ -9,6 +9,7 @@ from switch.commands import (
     maintaining,
     messages,
     serving,
+    vault_keys,
 )
 from switch.commands.base import main
 
@@ -22,4 +23,5 @@ __all__ = [
     "maintaining",
     "messages",
     "serving",
+    "vault_keys",
 ]

@@ -87,11 +87,13 @@ def changing(function: Callable[..., None]) -> Callable[..., None]:
 
 
 def vault_of(settings: Settings) -> Vault:
-    """The vault of the settings' keys."""
-    try:
-        return prepare.vault_of(settings, prepare.read_keys(settings))
-    except prepare.REFUSALS as error:
-        raise Refusal(str(error)) from None
+    """The vault of the settings' keys. Where KMS has some and does not answer, that is refused."""
+
+    async def work() -> Vault:
+        return await prepare.vault_of(settings, prepare.read_keys(settings))
+
+    vault: Vault = to_the_end(work())
+    return vault
 
 
 def at_desk(

@@ -68,14 +68,13 @@ def reset(config: Path | None, is_all: bool) -> None:
     settings = settings_of(config)
 
     async def work() -> int:
+        vault = await prepare.vault_of(settings, prepare.read_keys(settings))
         async with prepare.database(settings, prepare=prepare.make_ready) as url:
             connection = await asyncpg.connect(url)
             try:
                 if not is_all and await connection.fetchval(QUERIES["operators_worked"]):
                     raise Refusal("operators have worked in this database: --all forgets that too")
-                return await loader.reset(
-                    connection, prepare.vault_of(settings, prepare.read_keys(settings))
-                )
+                return await loader.reset(connection, vault)
             finally:
                 await connection.close()
 
@@ -99,7 +98,7 @@ def cards(count: int, config: Path | None) -> None:
         keys = prepare.read_keys(settings)
         if PIN_KEY not in keys:
             raise settings.refusal("hsm.keys", f"has no {PIN_KEY!r}, which the cards' PINs need")
-        vault = prepare.vault_of(settings, keys)
+        vault = await prepare.vault_of(settings, keys)
         pin_key = prepare.open_blocks(settings, keys, PIN_KEY)[PIN_KEY]
         async with prepare.database(settings, prepare=prepare.make_ready) as url:
             connection = await asyncpg.connect(url)

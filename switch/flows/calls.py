@@ -25,7 +25,7 @@ def authorization_code() -> str:
 
 def refused_call(request: AuthorizationRequest, issuer: Issuer, reason: Reason) -> RefusedCall:
     """The record of a request for a card that is not ours: by its PAN's token alone."""
-    token = issuer.vault.pan_token(request.pan)
+    token = issuer.vault.lasting_token(request.pan)
     return RefusedCall(
         pan_token=token,
         message_key=request.message_key(token),
@@ -51,7 +51,7 @@ def authorization_call(case: Case, verdicts: Verdicts, issuer: Issuer) -> Author
     before_pin = checks.first_refusal(checks.BEFORE_VERIFICATION, case)
     amount = checks.billed(case)
     billed = amount or Money(0, card.currency)
-    token = card.pan_token
+    token = card.key_token
     is_right = verdicts.cryptogram is Verdict.MATCH
     return AuthorizationCall(
         account_id=card.account_id,
@@ -85,7 +85,7 @@ def authorization_call(case: Case, verdicts: Verdicts, issuer: Issuer) -> Author
 def booking_call(later: LaterRequest, task: str, case: Case, issuer: Issuer) -> BookingCall:
     """What already happened, as the ledger books it."""
     request, card = later.about, case.card
-    token = card.pan_token
+    token = card.key_token
     amount = checks.booked(case)
     # An acknowledgement has the STAN and DE7 of what it is about, and speaks of nothing else.
     is_acknowledgement = request.mti[1:3] == "19"

@@ -48,12 +48,8 @@ class Issuer:
     schemes: Mapping[str, str] = field(default_factory=dict)  #: by link, where not its name
 
     async def find_card(self, pan: str, deadline: Deadline) -> Card | None:
-        """The card of a PAN, under the newest lookup key or, while one is replaced, the last."""
-        for token in self.vault.lookup_tokens(pan):
-            card = await self.ledger.find_card(token, deadline)
-            if card is not None:
-                return card
-        return None
+        """The card of a PAN, under whichever live lookup key it has its token."""
+        return await self.ledger.find_card(self.vault.lookup_tokens(pan), deadline)
 
     def scheme(self, link: str) -> str:
         """Whose settlement account a link's postings are against."""
@@ -64,7 +60,7 @@ class Issuer:
         its program and of the message's currency.
         """
         program_id = self._program_of(request.pan) if card is None else card.program_id
-        token = self.vault.pan_token(request.pan) if card is None else card.pan_token
+        token = self.vault.lasting_token(request.pan) if card is None else card.key_token
         return suspense_card(program_id, request.transaction.currency, token)
 
     def _program_of(self, pan: str) -> int:

@@ -93,8 +93,12 @@ class _Importer:
         goes to the suspense account.
         """
         cards = await self._find_cards(records)
+        tokens = await self._key_tokens(records, cards)
         waiting = [
-            (record, clearing_call(record, _card(record, cards), self._programs))
+            (
+                record,
+                clearing_call(record, _card(record, cards), tokens[record.line], self._programs),
+            )
             for record in records
         ]
         give_up = time.monotonic() + PATIENCE
@@ -107,7 +111,8 @@ class _Importer:
                     waiting.append((record, call))
                 elif outcome == "unbookable" and card is not None:
                     program = self._programs[card.program_id]
-                    waiting.append((record, suspended_call(record, program)))
+                    again = suspended_call(record, card, tokens[record.line], program)
+                    waiting.append((record, again))
                 else:
                     self._settled += 1
             self._progress(self._settled)
@@ -127,10 +132,33 @@ class _Importer:
             for row in rows
         }
 
+    async def _key_tokens(
+        self, records: Sequence[ClearingRecord], cards: Mapping[bytes, CardAccount]
+    ) -> dict[int, bytes]:
+        """What the keys of each record are made with, by its line: that by which it is known, or
+        what belongs to it. Its card may be ours only since it was here first.
+        """
+        choices = [(record, record.key_tokens(_card(record, cards))) for record in records]
+        asked = {
+            key for record, tokens in choices for token in tokens for key in _keys(record, token)
+        }
+        rows = await self._connection.fetch(CLEARING["known_keys"], list(asked))
+        known = {row[0] for row in rows}
+        return {
+            record.line: next((one for one in tokens if known & _keys(record, one)), tokens[0])
+            for record, tokens in choices
+        }
+
     async def _clear(self, calls: Sequence[ClearingCall]) -> list[str]:
         columns = list(zip(*calls, strict=True))
         rows = await self._connection.fetch(CLEARING["clear"], self._file_id, *columns)
         return [row["outcome"] for row in rows]
+
+
+def _keys(record: ClearingRecord, token: bytes) -> set[bytes]:
+    """The keys by which a record, or its presentment, is known."""
+    keys = (record.message_key(token), record.original_key(token))
+    return {key for key in keys if key is not None}
 
 
 def _card(record: ClearingRecord, cards: Mapping[bytes, CardAccount]) -> CardAccount | None:

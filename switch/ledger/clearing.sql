@@ -17,6 +17,12 @@ ON CONFLICT (file_id) DO NOTHING;
 -- The lines of a file that are settled.
 SELECT line FROM presentments WHERE file_id = $1;
 
+-- name: known_keys
+-- Those of some keys under which a record, or a reversal that waits for one, was here.
+SELECT message_key FROM presentments WHERE message_key = ANY ($1::bytea[])
+ UNION
+SELECT original_key FROM presentments WHERE original_key = ANY ($1::bytea[]);
+
 -- name: clear
 -- Book a batch of records.
 SELECT * FROM clear_v1($1, $2, $3, $4, $5, $6);

@@ -12,7 +12,7 @@ import orjson
 
 from switch.ledger.calls import BookingCall
 from switch.ledger.operators import OperatorRefusal
-from switch.rules.card import suspense_card
+from switch.rules.card import Card, suspense_card
 from switch.wire.requests import Money
 
 #: What a record may be, and of a reversal what it takes back.
@@ -81,23 +81,29 @@ class ClearingRecord:
         """The last of its purchase: one alone is."""
         return self.sequence[:2] >= self.sequence[2:]
 
-    @property
-    def message_key(self) -> bytes:
+    def message_key(self, key_token: bytes) -> bytes:
         """What the same record in another file has, and no other record."""
         if KINDS[self.kind] is None:
-            return self._key(self.kind)
+            return self._key(key_token, self.kind)
         # A presentment may be taken back in parts, each a record with an amount of its own.
-        return self._key(self.kind, str(self.transaction.minor), self.transaction.currency)
+        money = self.transaction
+        return self._key(key_token, self.kind, str(money.minor), money.currency)
 
-    @property
-    def original_key(self) -> bytes | None:
+    def original_key(self, key_token: bytes) -> bytes | None:
         """Of a reversal: the message key of its presentment."""
         original = KINDS[self.kind]
-        return None if original is None else self._key(original)
+        return None if original is None else self._key(key_token, original)
 
-    def _key(self, *words: str) -> bytes:
+    def key_tokens(self, card: CardAccount | None) -> list[bytes]:
+        """What its keys may be made with: first what those of a record that is new are.
+
+        The others are those of a record that was here before its card was ours.
+        """
+        own = [] if card is None else [card.key_token]
+        return [*own, *reversed(self.pan_tokens)]
+
+    def _key(self, token: bytes, *words: str) -> bytes:
         text = "\x1f".join(["clearing", self.reference, self.sequence, *words])
-        token = self.pan_tokens[0]
         return hashlib.blake2b(text.encode(), key=token, digest_size=_KEY_SIZE).digest()
 
 
@@ -133,6 +139,7 @@ class CardAccount(NamedTuple):
     card_id: int
     program_id: int
     currency: str
+    key_token: bytes
 
 
 class ClearingCall(NamedTuple):
@@ -146,12 +153,18 @@ class ClearingCall(NamedTuple):
 
 
 def clearing_call(
-    record: ClearingRecord, card: CardAccount | None, programs: Mapping[int, ClearingProgram]
+    record: ClearingRecord,
+    card: CardAccount | None,
+    key_token: bytes,
+    programs: Mapping[int, ClearingProgram],
 ) -> ClearingCall:
-    """A record to book on its card's account; one of an unknown card on the suspense account."""
+    """A record to book on its card's account; one of an unknown card on the suspense account.
+
+    Its keys are made with `key_token`, one of the record's `key_tokens`.
+    """
     if card is None:
         program_id = _program_of(record.bin, programs.values())
-        return suspended_call(record, programs[program_id])
+        return suspended_call(record, card, key_token, programs[program_id])
     amount = next(
         (
             money.minor
@@ -160,21 +173,27 @@ def clearing_call(
         ),
         None,
     )
-    booking = _booking(record, card.account_id, card.card_id, amount, may_suspend=True)
-    return _call(record, programs[card.program_id], booking)
+    booking = _booking(record, card, key_token, amount, may_suspend=True)
+    return _call(record, key_token, programs[card.program_id], booking)
 
 
-def suspended_call(record: ClearingRecord, program: ClearingProgram) -> ClearingCall:
+def suspended_call(
+    record: ClearingRecord, card: CardAccount | None, key_token: bytes, program: ClearingProgram
+) -> ClearingCall:
     """A record to book on the suspense account of a program and of the record's own currency."""
     money = record.transaction
-    card = suspense_card(program.program_id, money.currency, record.pan_tokens[0])
-    booking = _booking(record, card.account_id, card.card_id, money.minor, may_suspend=False)
-    return _call(record, program, booking)
+    # The same as for what comes online, or a presentment would not find it there.
+    stand_in = suspense_card(program.program_id, money.currency, record.key_tokens(card)[0])
+    booking = _booking(record, stand_in, key_token, money.minor, may_suspend=False)
+    return _call(record, key_token, program, booking)
 
 
-def _call(record: ClearingRecord, program: ClearingProgram, booking: BookingCall) -> ClearingCall:
+def _call(
+    record: ClearingRecord, key_token: bytes, program: ClearingProgram, booking: BookingCall
+) -> ClearingCall:
+    original_key = record.original_key(key_token)
     return ClearingCall(
-        record.line, record.reference, record.original_key, program.tolerance_percent, booking
+        record.line, record.reference, original_key, program.tolerance_percent, booking
     )
 
 
@@ -190,13 +209,18 @@ def _program_of(bin_: str, programs: Iterable[ClearingProgram]) -> int:
 
 
 def _booking(
-    record: ClearingRecord, account_id: int, card_id: int, amount: int | None, *, may_suspend: bool
+    record: ClearingRecord,
+    card: CardAccount | Card,
+    key_token: bytes,
+    amount: int | None,
+    *,
+    may_suspend: bool,
 ) -> BookingCall:
     is_reversal = KINDS[record.kind] is not None
     return BookingCall(
-        account_id=account_id,
-        card_id=card_id,
-        message_key=record.message_key,
+        account_id=card.account_id,
+        card_id=card.card_id,
+        message_key=record.message_key(key_token),
         task=record.kind,
         is_approved=True,
         is_final=record.is_final,

@@ -85,7 +85,7 @@ class Ledger:
         self._booking = [lane(_book) for _ in range(BOOK_LANES)]
         self._keeping = [lane(self._housekeep)]
         self._decisions: Batcher[AuthorizationCall, Decision] = _batcher(self._deciding, batch_max)
-        self._finds: Batcher[bytes, Card | None] = _batcher(self._finding, batch_max)
+        self._finds: Batcher[tuple[bytes, ...], Card | None] = _batcher(self._finding, batch_max)
         self._bookings: Batcher[BookingCall, Booked] = _batcher(
             self._booking, min(batch_max, BOOK_BATCH_MAX)
         )
@@ -135,9 +135,14 @@ class Ledger:
         for lane in self._lanes():
             await lane.close()
 
-    async def find_card(self, pan_token: bytes, deadline: Deadline) -> Card | None:
-        """The card behind a PAN token, or none where it is not ours."""
-        return await self._finds.submit(pan_token, key=pan_token, decide_by=deadline.decide_by)
+    async def find_card(self, pan_tokens: Sequence[bytes], deadline: Deadline) -> Card | None:
+        """The card behind a PAN's tokens under all live keys, or none where it is not ours.
+
+        They are looked for in one statement: one after the other would miss a card whose token
+        changes in between.
+        """
+        tokens = tuple(pan_tokens)
+        return await self._finds.submit(tokens, key=tokens[0], decide_by=deadline.decide_by)
 
     async def refuse(self, call: RefusedCall, deadline: Deadline) -> None:
         """Record a request for a card that is not ours."""
@@ -265,17 +270,18 @@ async def _book(
 
 
 async def _find_cards(
-    connection: asyncpg.Connection, calls: Sequence[tuple[int, bytes]]
+    connection: asyncpg.Connection, calls: Sequence[tuple[int, tuple[bytes, ...]]]
 ) -> list[Card | None]:
-    rows = await connection.fetch(QUERIES["find_cards"], [token for _, token in calls])
-    found = {row[0]: _card(*row) for row in rows}
-    return [found.get(token) for _, token in calls]
+    asked = [token for _, tokens in calls for token in tokens]
+    found = {row[0]: row for row in await connection.fetch(QUERIES["find_cards"], asked)}
+    rows = (next((found[token] for token in tokens if token in found), None) for _, tokens in calls)
+    return [None if row is None else _card(*row) for row in rows]
 
 
-def _card(token: bytes, *row: Any) -> Card:
-    """A row of find_cards_v2: the last three columns are the plastics'."""
+def _card(_token: bytes, *row: Any) -> Card:
+    """A row of find_cards_v3: the last three columns are the plastics'."""
     *own, numbers, expiries, service_codes = row
-    return Card(*[*own, token, tuple(map(Plastic, numbers, expiries, service_codes))])
+    return Card(*[*own, tuple(map(Plastic, numbers, expiries, service_codes))])
 
 
 async def _refuse(

@@ -25,3 +25,5 @@ OPERATE = _load("operators.sql")
 IMPORT = _load("imports.sql")
 #: What `switch clearing` asks and books.
 CLEARING = _load("clearing.sql")
+#: What `switch keys retokenize` asks and changes.
+RETOKENIZE = _load("retokenize.sql")

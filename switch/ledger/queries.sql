@@ -13,7 +13,7 @@ SELECT * FROM book_v1($1);
 
 -- name: find_cards
 -- The cards behind some PAN tokens.
-SELECT * FROM find_cards_v2($1);
+SELECT * FROM find_cards_v3($1);
 
 -- name: refuse
 -- Record requests for cards that are not ours.
@@ -47,10 +47,22 @@ SELECT NOT EXISTS (SELECT FROM programs);
 -- The card programs that have another name, in one text; null where there are none.
 SELECT string_agg(name, ', ' ORDER BY name) FROM programs WHERE name <> $1;
 
--- name: any_card
--- One card's token and sealed PAN: enough to tell whether the vault's keys are the database's.
+-- name: card_of_each_version
+-- One card of each version of the token key, its token and its sealed PAN: enough to tell whether
+-- the vault's keys are the database's.
+WITH RECURSIVE versions AS (
+    (SELECT token_version FROM pan_tokens ORDER BY token_version LIMIT 1)
+    UNION ALL
+    SELECT (SELECT t.token_version FROM pan_tokens AS t
+             WHERE t.token_version > v.token_version ORDER BY t.token_version LIMIT 1)
+      FROM versions AS v WHERE v.token_version IS NOT NULL)
 SELECT t.pan_token, c.pan_ciphertext
-  FROM cards AS c JOIN pan_tokens AS t USING (account_id, card_id) LIMIT 1;
+  FROM versions AS v
+ CROSS JOIN LATERAL (
+       SELECT * FROM pan_tokens WHERE token_version = v.token_version LIMIT 1) AS t
+ CROSS JOIN LATERAL (
+       SELECT cards.pan_ciphertext FROM cards
+        WHERE cards.account_id = t.account_id AND cards.card_id = t.card_id LIMIT 1) AS c;
 
 -- name: audit
 -- Accounts whose balances do not follow from their postings and open holds. None is right.

@@ -38,6 +38,7 @@ WARNINGS = frozenset(
         "software_hsm",
         "unsolicited_response",
         "untold_not_noted",
+        "vault_waiting",
     }
 )
 ERRORS = frozenset(

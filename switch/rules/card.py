@@ -29,7 +29,8 @@ class Card:
     currency: str  #: of the account, ISO 4217 numeric
     pin_method: str | None  #: visa_pvv, ibm3624, or none
     pin_reference: str | None = field(repr=False)  #: index and PVV, or the offset
-    pan_token: bytes = field(repr=False)  #: that it was found by: keys and clues are made with it
+    #: What its message keys and clues are made with; stays when the token of its PAN changes.
+    key_token: bytes = field(repr=False)
     plastics: tuple[Plastic, ...]  #: the newest expiry first, without those that were stopped
 
     def plastic(self, expiry: str | None, sequence_number: str) -> Plastic | None:
@@ -45,19 +46,19 @@ class Card:
         return next(exact, those[0] if those else None)
 
 
-def suspense_card(program_id: int, currency: str, pan_token: bytes) -> Card:
+def suspense_card(program_id: int, currency: str, key_token: bytes) -> Card:
     """What stands for a card whose account cannot take a booking: the suspense account of a
     program and a currency. Another PAN is another card, also where we know none of them.
     """
     return Card(
         account_id=-(1_000 * program_id + int(currency)),
-        card_id=-(int.from_bytes(pan_token[:8]) >> 1),
+        card_id=-(int.from_bytes(key_token[:8]) >> 1),
         program_id=program_id,
         status="active",
         account_status="open",
         currency=currency,
         pin_method=None,
         pin_reference=None,
-        pan_token=pan_token,
+        key_token=key_token,
         plastics=(),
     )

@@ -162,14 +162,14 @@ class AuthorizationRequest:
         """The data of a magnetic stripe was read, over whatever channel."""
         return self.channel != "ecommerce" and (self.entry_mode or "")[:2] in _STRIPE_MODES
 
-    def message_key(self, pan_token: bytes) -> bytes:
+    def message_key(self, key_token: bytes) -> bytes:
         """What two copies of this message share and no other message has: 16 bytes.
 
         The first eight stand for what an original's data (DE90) tells of it: MTI, STAN
         and transmission time; the last eight for the rest of the dialect's key.
         """
         fields = self.message.fields
-        trace = trace_key(self.mti, self.stan, self.transmission_datetime, pan_token)
+        trace = trace_key(self.mti, self.stan, self.transmission_datetime, key_token)
         rest = [fields.get(number, "") for number in self.spec.message_key if number not in _TRACE]
         return trace + _digest(rest)
 
@@ -244,15 +244,15 @@ class NetworkRequest:
         return cls(message, spec, message.fields[70])
 
 
-def trace_key(original: str, stan: str, transmission_datetime: str, pan_token: bytes) -> bytes:
+def trace_key(original: str, stan: str, transmission_datetime: str, key_token: bytes) -> bytes:
     """The first half of a message key, as its MTI, DE11 and DE7 give it: eight bytes."""
     parts = [mti.without_repeat(original)[:3], stan, transmission_datetime]
-    return _digest(parts, pan_token)
+    return _digest(parts, key_token)
 
 
-def clue(pan_token: bytes, *words: str) -> bytes:
+def clue(key_token: bytes, *words: str) -> bytes:
     """The digest of a number that two messages of one purchase share: eight bytes."""
-    return _digest(list(words), pan_token)
+    return _digest(list(words), key_token)
 
 
 def _digest(parts: list[str], key: bytes = b"") -> bytes:

@@ -149,9 +149,10 @@ async def open_house(
     link: str = "demo",
     spec: Spec = SPEC,
     scheme: str | None = None,
+    vault: Vault | None = None,
 ) -> House:
     """Build the flows over a ledger that is open; the scheme is the link's name where none is."""
-    hsm, vault = ScriptedHsm(), Vault(DataKeys())
+    hsm, vault = ScriptedHsm(), vault or Vault(DataKeys())
     programs = {program.program_id: program for program in await ledger.programs()}
     issuer = Issuer(
         ledger=ledger,

@@ -44,8 +44,8 @@ async def test_a_card_has_its_plastics(shared_database: str, books: Books, tmp_p
             is_stopped=is_stopped,
         )
     async with ledger_on(shared_database, tmp_path / "journal") as ledger:
-        card = await ledger.find_card(token, within(20.0))
-        nobody = await ledger.find_card(bytes(32), within(20.0))
+        card = await ledger.find_card([token], within(20.0))
+        nobody = await ledger.find_card([bytes(32)], within(20.0))
     assert nobody is None
     assert card is not None
     assert (account_id, account_id, "blocked", "open", "840", "visa_pvv", "10385") == (
@@ -70,7 +70,7 @@ async def test_a_card_without_plastics_is_found(
         "UPDATE plastics SET is_stopped = true WHERE account_id = $1", account_id
     )
     async with ledger_on(shared_database, tmp_path / "journal") as ledger:
-        card = await ledger.find_card(token, within(20.0))
+        card = await ledger.find_card([token], within(20.0))
     assert card is not None
     assert () == card.plastics
 

@@ -109,11 +109,11 @@ def test_the_same_record_in_another_file_has_the_same_key(tmp_path: Path) -> Non
 
     def key(**changes: str) -> bytes:
         (record,) = read(written(tmp_path, LINE | changes)).records
-        return record.message_key
+        return record.message_key(record.pan_tokens[0])
 
     def original_key(**changes: str) -> bytes | None:
         (record,) = read(written(tmp_path, LINE | changes)).records
-        return record.original_key
+        return record.original_key(record.pan_tokens[0])
 
     assert key() == key(amount="26.00", terminal="OTHER", rrn="632600000001")
     keys = [
