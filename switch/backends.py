@@ -11,7 +11,7 @@ import ssl
 from collections.abc import Mapping
 
 from keys.hsm import Hsm, HsmRejected
-from keys.keyfile import KeyEntry
+from keys.keyfile import KeyEntry, read_kbpk
 from switch.prepare import open_blocks
 from switch.settings import Settings
 
@@ -32,7 +32,8 @@ def _software(settings: Settings, entries: Mapping[str, KeyEntry]) -> Hsm:
     from keys.software.backend import SoftwareHsm
 
     keys = open_blocks(settings, entries)
-    return SoftwareHsm(keys, emv_2000=settings.hsm.allow_emv_2000)
+    kbpk = read_kbpk(settings.hsm.kbpk_file)
+    return SoftwareHsm(keys, emv_2000=settings.hsm.allow_emv_2000, kbpk=kbpk)
 
 
 def _aws(settings: Settings, entries: Mapping[str, KeyEntry]) -> Hsm:

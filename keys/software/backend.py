@@ -26,16 +26,21 @@ from keys.hsm import (
     Ibm3624,
     KeyRef,
     MacAlgorithm,
+    OfferedZoneKey,
     PinBlockFormat,
     PinReference,
+    StoredZoneKey,
     Verdict,
     VisaPvv,
+    ZoneKeyForm,
 )
+from keys.keyfile import Kbpk
 from keys.padding import DES_BLOCK
 from keys.software import cryptogram as emv
 from keys.software import mac as macs
 from keys.software import pin as pins
 from keys.software import pinblock, tdes
+from keys.software import zone_keys as zones
 from keys.software.card_code import CODE_LENGTH, CardCodeKey, card_code
 from keys.software.digits import are_digits, require_digits, require_pan
 from keys.software.key import AES, TDES, Key
@@ -117,12 +122,18 @@ class SoftwareHsm:
     name = "software"
     is_inline = True
 
-    def __init__(self, keys: Mapping[str, Key], *, emv_2000: bool = False) -> None:
+    def __init__(
+        self, keys: Mapping[str, Key], *, emv_2000: bool = False, kbpk: Kbpk | None = None
+    ) -> None:
         """Prepare the keys, by logical name; those of other usages are left alone.
 
         EMV 2000 session keys are for cards that should have expired: they are off unless asked for.
+        With a key block protection key, under which it keeps them, it takes zone keys later.
         """
         self.capabilities = _CAPABILITIES | ({Capability.ARQC_EMV_2000} if emv_2000 else set())
+        if kbpk is not None:
+            self.capabilities |= {Capability.IMPORT_ZONE_KEY}
+        self._kbpk = kbpk
         self._keys = dict(keys)
         self._open = True
         self._card_codes = self._prepare(_CARD_CODE, CardCodeKey.prepare)
@@ -243,6 +254,33 @@ class SoftwareHsm:
         long_enough = len(mac) >= MAC_LENGTH_MIN
         same = hmac.compare_digest(expected[: len(mac)], mac)
         return _MATCH if long_enough and same else _MISMATCH
+
+    async def import_zone_key(
+        self, wrapped: str, *, under: KeyRef, form: ZoneKeyForm, algorithm: str, kcv: str
+    ) -> StoredZoneKey:
+        """Open a zone PIN key under a zone master key, K0 or K1, and enclose it anew."""
+        key = zones.opened(wrapped, self._checked(under), form=form, algorithm=algorithm)
+        if not key.has_check_value(kcv):
+            raise HsmRejected("zone key: its check value is not the one that came with it")
+        return zones.stored(key, self._kbpk)
+
+    async def make_zone_key(
+        self, *, under: KeyRef, form: ZoneKeyForm, algorithm: str
+    ) -> OfferedZoneKey:
+        """Make a random zone PIN key, under a zone master key and for ourselves."""
+        return zones.made(self._checked(under), self._kbpk, form=form, algorithm=algorithm)
+
+    async def learn_zone_key(self, ref: KeyRef, stored: str) -> None:
+        """Open a zone key that was enclosed here, and prepare it."""
+        key = zones.restored(stored, self._kbpk, kcv=ref.kcv)
+        self._pin_from[key.algorithm][ref.name] = _ZONE_KEYS[key.algorithm](key.material)
+        self._keys[ref.name] = key
+
+    def forget_zone_key(self, ref: KeyRef) -> None:
+        """Let go of a zone key that was learned."""
+        self._keys.pop(ref.name, None)
+        for zone in self._pin_from.values():
+            zone.pop(ref.name, None)
 
     async def ping(self) -> None:
         """Return unless it was closed."""

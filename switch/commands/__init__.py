@@ -10,6 +10,7 @@ from switch.commands import (
     maintaining,
     messages,
     serving,
+    zone_keys,
 )
 from switch.commands.base import main
 
@@ -24,4 +25,5 @@ __all__ = [
     "maintaining",
     "messages",
     "serving",
+    "zone_keys",
 ]

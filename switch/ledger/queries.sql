@@ -68,7 +68,8 @@ SELECT a.account_id
 -- Forget all programs, accounts, cards and history: for a demo that starts anew.
 TRUNCATE programs, accounts, cards, pan_tokens, limits, limit_usage, authorizations,
          message_keys, early_marks, approvals_repeated, holds, postings, refused, plastics,
-         operator_actions, file_updates, clearing_files, presentments, taken_away;
+         operator_actions, file_updates, clearing_files, presentments, taken_away,
+         zone_keys, key_exchanges;
 
 -- name: operators_worked
 -- Whether operators changed anything here.

@@ -24,6 +24,7 @@ WARNINGS = frozenset(
         "file_update_unanswered",
         "frame_error",
         "idle_timeout",
+        "key_exchange_unanswered",
         "late_approval_unwound",
         "late_request_settled",
         "late_response",
@@ -33,6 +34,8 @@ WARNINGS = frozenset(
         "software_hsm",
         "unsolicited_response",
         "untold_not_noted",
+        "zone_key_refused",
+        "zone_key_unusable",
     }
 )
 ERRORS = frozenset(
@@ -41,8 +44,11 @@ ERRORS = frozenset(
         "fault",
         "file_update_failed",
         "file_update_refused",
+        "key_exchange_failed",
+        "key_exchange_refused",
         "sweep_failed",
         "unwind_failed",
+        "zone_keys_failed",
     }
 )
 
