@@ -56,8 +56,12 @@ def show_zones(settings: Settings) -> None:
 @keys_group.command("rotate-zone")
 @_link_argument
 @click.argument("name")
-@click.option("--overlap", type=click.IntRange(0, 86_400), metavar="SECONDS",
-              help="How long the old key stays good; else the link's zone_key_overlap_s.")  # fmt: skip
+@click.option(
+    "--overlap",
+    type=click.IntRange(0, 86_400),
+    metavar="SECONDS",
+    help="How long the old key stays good; else the link's zone_key_overlap_s.",
+)
 @changing
 def rotate_zone(
     settings: Settings, actor: Actor, link_name: str, name: str, overlap: int | None

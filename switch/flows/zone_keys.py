@@ -21,8 +21,8 @@ from switch.ledger.zone_keys import ZoneKeyRow, ZoneKeys
 
 #: How often the ledger is asked, in seconds.
 POLL_SECONDS = 1.0
-#: After a reading none is made out of turn for this long, in seconds: whoever sends unreadable PIN
-#: blocks must not make the database busy.
+#: Readings out of turn are at least this far apart, in seconds: whoever sends unreadable PIN blocks
+#: must not make the database busy.
 PAUSE_SECONDS = 0.2
 #: How long a key that ended stays in the HSM, in seconds: somebody may be asking with it.
 LINGER_SECONDS = 30.0
@@ -56,7 +56,7 @@ class ZoneKeyring:
         self._known: dict[int, KeyRef] = {}  #: what the HSM has learned, by the row's number
         self._useless: set[int] = set()
         self._ended: dict[int, float] = {}
-        self._read_at = -pause_seconds
+        self._looked_at = -pause_seconds
         self._one_at_a_time = asyncio.Lock()  # a list that was read earlier must not come later
         self._reading: asyncio.Task[None] | None = None
         self._poller: asyncio.Task[None] | None = None
@@ -87,9 +87,10 @@ class ZoneKeyring:
         """
         if zone.keys is not seen:
             return True
-        if time.monotonic() - self._read_at < self._pause_seconds:
-            return False
         if self._reading is None or self._reading.done():
+            if time.monotonic() - self._looked_at < self._pause_seconds:
+                return False
+            self._looked_at = time.monotonic()
             self._reading = asyncio.create_task(self._safely())
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout_at(until):
@@ -112,7 +113,7 @@ class ZoneKeyring:
     async def _read(self) -> None:
         async with self._one_at_a_time:
             rows = await self._rows.of(list(self._zones))
-            now = self._read_at = time.monotonic()
+            now = time.monotonic()
             for row in rows:
                 await self._learn(row)
             for link, zone in self._zones.items():
