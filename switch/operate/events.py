@@ -60,7 +60,7 @@ class Operator:
         self._log = log
         self._metrics = metrics
 
-    def event(self, name: str, **fields: Any) -> None:
+    def event(self, name: str, /, **fields: Any) -> None:
         """Something happened."""
         self._metrics.event(name)
         if isinstance(fields.get("error"), BaseException):
