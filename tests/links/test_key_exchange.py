@@ -39,6 +39,7 @@ from tests.traffic import (
     purchase,
     stripe,
 )
+from tests.typed import typed
 
 CARDS = 150
 ZMK = bytes.fromhex("6E5D4C3B2A19080F1E2D3C4B5A697887")
@@ -178,6 +179,13 @@ async def tries(switch: Switch, one: CardInHand) -> int:
         await connection.close()
 
 
+async def at_desk(switch: Switch, *words: str) -> tuple[int, str]:
+    """Type one of the commands about keys; its exit code and all that it says."""
+    settings = switch.settings | {"database__url": as_setting(switch.database_url)}
+    said = await asyncio.to_thread(typed, "keys", *words, settings=settings)
+    return said.exit_code, said.output
+
+
 async def told(client: Client, already: int) -> Message:
     """The next message that we are sent."""
     await client.received(already + 1)
@@ -290,23 +298,23 @@ async def test_a_scheme_asks_for_a_key(switch: Switch) -> None:
 async def test_an_operator_has_a_key_sent(switch: Switch) -> None:
     """`switch keys exchange` in one process, 0800 out of another, 0810: the key is the link's."""
 
-    def typed(*words: str) -> tuple[int, str]:
-        done = command("keys", *words, folder=switch.folder, settings=switch.settings)
-        return done.returncode, done.stdout + done.stderr
-
     why = ("--by", "tester", "--reason", "a test")
-    assert 0 == typed("exchange", "sending", *why)[0]
-    returncode, said = typed("exchange", "sending", *why)
-    assert (1, True) == (returncode, "is under way" in said)
-    assert "not answered" in typed("show-zones")[1]
-    assert "has no zone_master_key" in typed("exchange", "rotated", *why)[1]
+    done = await asyncio.to_thread(
+        command, "keys", "exchange", "sending", *why,
+        folder=switch.folder, settings=switch.settings,
+    )  # fmt: skip
+    assert (0, "") == (done.returncode, done.stderr)
+    exit_code, said = await at_desk(switch, "exchange", "sending", *why)
+    assert (1, True) == (exit_code, "is under way" in said)
+    assert "not answered" in (await at_desk(switch, "show-zones"))[1]
+    assert "no zone_master_key" in (await at_desk(switch, "exchange", "rotated", *why))[1]
     async with peer(switch, "sending") as client:
         request = await told(client, 0)
         key = unwrapped("sending", request.fields[123])
         answer(client, request)
         switch.wait_for("key_exchange_accepted", link="sending", kcv=key.kcv)
         assert "00" == await says(client, key)
-    returncode, said = typed("show-zones")
+    _, said = await at_desk(switch, "show-zones")
     (line,) = [row for row in said.splitlines() if key.kcv in row]
     assert ("sending", "zpk", "present", "switch") == tuple(
         word for word in line.split() if word in ("sending", "zpk", "present", "switch")
@@ -390,22 +398,23 @@ async def test_an_operator_replaces_the_key(switch: Switch) -> None:
     with locked(keys) as path:
         put(path, "zpk_next", {"block": made.block, "kcv": made.kcv})
 
-    def typed(*words: str) -> tuple[int, str]:
-        why = ("--by", "tester", "--reason", "a test")
-        done = command(
-            "keys", "rotate-zone", *words, *why, folder=switch.folder, settings=switch.settings
-        )
-        return done.returncode, done.stdout + done.stderr
+    async def rotate(*words: str) -> tuple[int, str]:
+        return await at_desk(switch, "rotate-zone", *words, "--by", "tester", "--reason", "a test")
 
-    assert "there is no link" in typed("nowhere", "zpk_next")[1]
-    assert "must be a P0 TDES key" in typed("rotated", "zpk_aes")[1]
-    assert "there is no key of this name" in typed("rotated", "nothing")[1]
+    for words, line in (
+        (("nowhere", "zpk_next"), "there is no link"),
+        (("rotated", "zpk_aes"), "must be a P0 TDES key"),
+        (("rotated", "nothing"), "there is no key of this name"),
+    ):
+        exit_code, said = await rotate(*words)
+        assert (1, True) == (exit_code, line in said)
     async with peer(switch, "rotated") as client:
         assert "55" == await says(client, key)
-        returncode, said = typed("rotated", "zpk_next", "--overlap", "30")
-        assert (0, True) == (returncode, f"KCV {key.kcv}; the one before is good for 30 s" in said)
+        exit_code, said = await rotate("rotated", "zpk_next", "--overlap", "30")
+        assert (0, True) == (exit_code, f"KCV {key.kcv}; the one before is good for 30 s" in said)
         assert ("00", "00") == (await says(client, key), await says(client, KEYS["zpk"]))
-        assert (1, True) == (lambda r: (r[0], "already" in r[1]))(typed("rotated", "zpk_next"))
+        exit_code, said = await rotate("rotated", "zpk_next")
+        assert (1, True) == (exit_code, "is its zone key already" in said)
     connection = await switch.connect()
     try:
         (recorded,) = await connection.fetch(
