@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -306,15 +307,10 @@ def _read_block(path: Path | None) -> str:
         raise Refusal("the block is not text") from None
 
 
-class refusing:  # noqa: N801 - it reads as a word, as contextlib's own do
+@contextlib.contextmanager
+def refusing(name: str) -> Iterator[None]:
     """What a ceremony refuses is one line with the key's name."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-
-    def __enter__(self) -> None:
-        """Nothing."""
-
-    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
-        if isinstance(error, CeremonyRefused):
-            raise Refusal(f"key {self._name}: {error}") from None
+    try:
+        yield
+    except CeremonyRefused as error:
+        raise Refusal(f"key {name}: {error}") from None

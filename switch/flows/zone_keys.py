@@ -23,7 +23,7 @@ from switch.ledger.zone_keys import ZoneKeyRow, ZoneKeys
 POLL_SECONDS = 1.0
 #: Readings out of turn are at least this far apart, in seconds: whoever sends unreadable PIN blocks
 #: must not make the database busy.
-PAUSE_SECONDS = 0.2
+PAUSE_SECONDS = 0.05
 #: How long a key that ended stays in the HSM, in seconds: somebody may be asking with it.
 LINGER_SECONDS = 30.0
 
