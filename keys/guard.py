@@ -28,6 +28,7 @@ from keys.hsm import (
     PinReference,
     Verdict,
 )
+from keys.zone_keys import OfferedZoneKey, StoredZoneKey, ZoneKeyForm, zone_keys_of
 
 T = TypeVar("T")
 
@@ -158,6 +159,33 @@ class GuardedHsm:
         """Compare a message's authentication code."""
         question = partial(self._hsm.verify_mac, key, data, mac, algorithm=algorithm)
         return await self._ask("verify_mac", question)
+
+    async def import_zone_key(
+        self, wrapped: str, *, under: KeyRef, form: ZoneKeyForm, algorithm: str, kcv: str
+    ) -> StoredZoneKey:
+        """Take a zone key that came under a zone master key."""
+        zone_keys = zone_keys_of(self._hsm)
+        question = partial(
+            zone_keys.import_zone_key, wrapped, under=under, form=form, algorithm=algorithm, kcv=kcv
+        )
+        return await self._ask("import_zone_key", question)
+
+    async def make_zone_key(
+        self, *, under: KeyRef, form: ZoneKeyForm, algorithm: str
+    ) -> OfferedZoneKey:
+        """Make a zone key to be sent under a zone master key."""
+        zone_keys = zone_keys_of(self._hsm)
+        question = partial(zone_keys.make_zone_key, under=under, form=form, algorithm=algorithm)
+        return await self._ask("make_zone_key", question)
+
+    async def learn_zone_key(self, ref: KeyRef, stored: str) -> None:
+        """Make a stored zone key usable."""
+        question = partial(zone_keys_of(self._hsm).learn_zone_key, ref, stored)
+        await self._ask("learn_zone_key", question)
+
+    def forget_zone_key(self, ref: KeyRef) -> None:
+        """Use a zone key no more."""
+        zone_keys_of(self._hsm).forget_zone_key(ref)
 
     async def ping(self) -> None:
         """Return when the HSM answers."""

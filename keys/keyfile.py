@@ -38,6 +38,7 @@ __all__ = [
     "KeyEntry",
     "KeyFileError",
     "is_development",
+    "is_key_name",
     "load",
     "read_entries",
     "read_kbpk",
@@ -81,6 +82,11 @@ class Kbpk:
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a key cannot be copied or pickled")
+
+
+def is_key_name(text: str) -> bool:
+    """Whether a key of a key file may be called so."""
+    return _NAME.fullmatch(text) is not None
 
 
 def is_development(kbpk: Kbpk) -> bool:

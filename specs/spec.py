@@ -20,7 +20,7 @@ from specs.field import Field, FieldError
 _FOLDER = Path(__file__).parent
 _DE_MAX = 128
 _SENSITIVITIES = ("", "pan", "secret", "code")
-_RESPONSE_CODE, _ICC_DATA, _FILE_UPDATE_CODE = 39, 55, 91
+_RESPONSE_CODE, _ICC_DATA, _NETWORK_CODE, _FILE_UPDATE_CODE = 39, 55, 70, 91
 _MACS = frozenset({64, 128})
 
 #: How the MTI, a bitmap and a field's length stand on the wire: ours → pyiso8583's.
@@ -34,7 +34,8 @@ _TABLES = frozenset(
         "fields", "classes", "response_codes", "additional_data", "advices", "amounts",
     }
 )  # fmt: skip
-_OPTIONAL = frozenset({"file_updates"})
+_OPTIONAL = frozenset({"file_updates", "key_exchange"})
+_KEY_LAYOUTS = ("key-block", "cryptogram")
 
 
 class SpecError(ValueError):
@@ -68,6 +69,17 @@ class FileUpdates:
     again_later: frozenset[str]  #: DE39: not now
 
 
+@dataclass(frozen=True, slots=True)
+class KeyExchange:
+    """How zone keys travel in network management messages (0800)."""
+
+    field: int  #: the DE that carries the key, and in the answer its check value
+    layout: str  #: "key-block" or "cryptogram", each with the check value after it
+    new_key: tuple[str, ...]  #: DE70 that brings a key; the first is the one that we send
+    ask_for_key: frozenset[str]  #: DE70 by which a scheme asks to be sent one
+    refused: str  #: DE39 for a key that is not taken
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Spec:
     """One dialect. Equal to itself only, so that it can be the key of a cache."""
@@ -83,6 +95,7 @@ class Spec:
     fee_is_added: bool  #: DE28 comes on top of DE4, and is not inside it
     additional_data: AdditionalData
     file_updates: FileUpdates | None  #: none: no network of this dialect is told of cards
+    key_exchange: KeyExchange | None  #: none: zone keys do not travel in this dialect
 
     @property
     def icc_data_encoding(self) -> str:
@@ -135,6 +148,7 @@ def _spec(name: str, document: dict[str, Any]) -> Spec:
         fee_is_added=_fee_is_added(document["amounts"]),
         additional_data=_additional_data(document["additional_data"]),
         file_updates=_file_updates(document.get("file_updates"), fields),
+        key_exchange=_key_exchange(document.get("key_exchange"), fields),
     )
 
 
@@ -231,6 +245,35 @@ def _file_updates(table: Any, fields: Mapping[int, Field]) -> FileUpdates | None
             action: _codes(table[key], f"{where}.{key}", fields) for action, key in done.items()
         },
         again_later=_codes(table["again_later"], f"{where}.again_later", fields),
+    )
+
+
+def _key_exchange(table: Any, fields: Mapping[int, Field]) -> KeyExchange | None:
+    if table is None:
+        return None
+    where = "key_exchange"
+    _only(table, where, {"field", "layout", "new_key", "ask_for_key", "refused"})
+    number = table["field"]
+    if not _is_de(number) or fields[number].sensitivity != "secret":
+        raise SpecError(f"{where}.field: must be a DE whose sensitivity is secret")
+    if fields[number].kind != "ans":
+        raise SpecError(f"{where}.field: DE {number}: notation must be ans")
+    _response_codes({f"{where}.refused": table["refused"]}, fields)
+    codes = {}
+    for key in ("new_key", "ask_for_key"):
+        given = table[key]
+        if not isinstance(given, list) or (key == "new_key" and not given):
+            raise SpecError(f"{where}.{key}: must be a list of DE70 values")
+        for code in given:
+            _text(code, f"{where}.{key}", rf"[0-9]{{{fields[_NETWORK_CODE].length}}}")
+        codes[key] = given
+    _distinct([*codes["new_key"], *codes["ask_for_key"]], f"{where}: DE70")
+    return KeyExchange(
+        field=number,
+        layout=_one_of(table["layout"], f"{where}.layout", _KEY_LAYOUTS),
+        new_key=tuple(codes["new_key"]),
+        ask_for_key=frozenset(codes["ask_for_key"]),
+        refused=table["refused"],
     )
 
 

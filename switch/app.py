@@ -37,6 +37,7 @@ from switch.prepare import (
 )
 from switch.prepare_macs import mac_zones, try_macs
 from switch.settings import Settings
+from switch.zones import LinkKeys
 
 #: Objects made and not freed before the youngest are looked at for cycles; Python says 700.
 GARBAGE_THRESHOLD = 20_000
@@ -120,10 +121,19 @@ async def _start(
         mac_zones=macs,
         schemes={link.name: link.scheme or link.name for link in settings.links},
     )
+    zone_keys = LinkKeys(settings, issuer, keys, specs, on_event=operator.event)
+    await zone_keys.start()
+    stack.push_async_callback(zone_keys.close)
     links = [
         Link(
             link,
-            Router(link.name, specs[link.dialect], issuer, on_event=operator.event),
+            Router(
+                link.name,
+                specs[link.dialect],
+                issuer,
+                on_event=operator.event,
+                key_exchanges=zone_keys.exchanges_of(link),
+            ),
             issuer,
             on_exchange=operator.exchange,
             on_event=operator.event,
@@ -139,6 +149,7 @@ async def _start(
         stack.push_async_callback(link.drain, within=link.settings.answer_within_ms / 1000)
     for link in links:
         await link.listen()
+    zone_keys.begin_sending(links)
     await _tell_networks(stack, issuer, links, specs, operator, metrics)
     # What was built lives as long as the process: the collector need not look at it again, and
     # messages leave few cycles, so that it need not look often.

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from keys.breaker import Breaker
 from keys.guard import GuardedHsm
 from keys.hsm import Hsm, HsmRejected
-from keys.keyfile import KeyEntry
+from keys.keyfile import KeyEntry, read_kbpk
 from switch.operate.events import Operator
 from switch.operate.metrics import Metrics
 from switch.prepare import open_blocks
@@ -54,7 +54,8 @@ def _software(settings: Settings, entries: Mapping[str, KeyEntry]) -> Hsm:
     from keys.software.backend import SoftwareHsm
 
     keys = open_blocks(settings, entries)
-    return SoftwareHsm(keys, emv_2000=settings.hsm.allow_emv_2000)
+    kbpk = read_kbpk(settings.hsm.kbpk_file)
+    return SoftwareHsm(keys, emv_2000=settings.hsm.allow_emv_2000, kbpk=kbpk)
 
 
 def _aws(settings: Settings, entries: Mapping[str, KeyEntry]) -> Hsm:

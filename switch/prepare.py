@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mappin
 
 import asyncpg
 
+from keys.attributes import KEY_ENCRYPTION
 from keys.hsm import Capability, Hsm, HsmRejected, MacAlgorithm, PinBlockFormat
 from keys.keyfile import (
     KeyEntry,
@@ -20,6 +21,7 @@ from keys.keyfile import (
 from keys.kms import Kms, KmsRejected, KmsUnavailable, answered
 from keys.software.key import AES, TDES, Key
 from keys.vault import LocalDataKeys, Vault, VaultError
+from keys.zone_keys import ZoneKeyForm
 from specs.spec import Spec, SpecError
 from specs.spec import load as load_spec
 from switch.demo import loader
@@ -34,7 +36,7 @@ from switch.links.link import LinkError
 from switch.operate.admin import AdminError
 from switch.operate.events import Operator
 from switch.rules.program import KEY_USAGES, Program, ProgramError
-from switch.settings import Settings, SettingsError
+from switch.settings import Link, Settings, SettingsError
 from switch.wire.frame import Framing
 from switch.wire.mac import can_carry_mac
 
@@ -258,6 +260,8 @@ def check_links(
             raise settings.refusal(
                 f"{here}.pin_block_format", f"does not fit DE52 of {link.dialect}"
             )
+        if link.zone_master_key:
+            check_zone_master(settings, here, hsm, entries, specs[link.dialect], link)
         if link.mac_key:
             if not can_carry_mac(specs[link.dialect]):
                 raise settings.refusal(f"{here}.mac_key", f"{link.dialect} has no room for a MAC")
@@ -285,9 +289,31 @@ def _check_zone_key(
     _check_capability(settings, f"{here}.pin_block_format", hsm, _PIN_BLOCKS[block_format])
 
 
-def _check_key(settings: Settings, setting: str, hsm: Hsm, entry: KeyEntry, usage: str) -> None:
+def check_zone_master(
+    settings: Settings,
+    here: str,
+    hsm: Hsm,
+    entries: Mapping[str, KeyEntry],
+    spec: Spec,
+    link: Link,
+) -> None:
+    """Refuse a zone master key under which no zone key could come."""
+    setting, entry = f"{here}.zone_master_key", entries[link.zone_master_key]
+    if spec.key_exchange is None:
+        raise settings.refusal(setting, f"{link.dialect} has no key_exchange")
+    _check_capability(settings, setting, hsm, Capability.IMPORT_ZONE_KEY)
+    _check_key(settings, setting, hsm, entry, *KEY_ENCRYPTION)
+    if spec.key_exchange.layout == ZoneKeyForm.CRYPTOGRAM and entry.algorithm != TDES:
+        raise settings.refusal(
+            setting, f"must be a TDES key for the key_exchange of {link.dialect}"
+        )
+    if entries[link.zone_pin_key].algorithm != TDES and entry.algorithm == TDES:
+        raise settings.refusal(setting, "is weaker than the AES keys that it would protect")
+
+
+def _check_key(settings: Settings, setting: str, hsm: Hsm, entry: KeyEntry, *usages: str) -> None:
     try:
-        hsm.check(entry.ref, usage)
+        hsm.check(entry.ref, *usages)
     except HsmRejected as error:
         raise settings.refusal(setting, str(error)) from None
 

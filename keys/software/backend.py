@@ -22,15 +22,19 @@ from keys.hsm import (
     PinReference,
     Verdict,
 )
+from keys.keyfile import Kbpk
+from keys.software import zone_keys as zones
 from keys.software.key import Key
 from keys.software.questions.card_codes import CardCodes
 from keys.software.questions.cryptograms import Cryptograms
 from keys.software.questions.keyring import KeyRing
 from keys.software.questions.macs import Macs
 from keys.software.questions.pins import Pins
+from keys.zone_keys import OfferedZoneKey, StoredZoneKey, ZoneKeyForm
 
 #: What this backend can do, beside EMV 2000 where it is allowed. The card security codes of
-#: American Express are not here, for their formulas are not public; nor are new zone keys.
+#: American Express are not here, for their formulas are not public; new zone keys need a
+#: key block protection key.
 _CAPABILITIES = frozenset(Capability) - {
     Capability.AMEX_CSC_1,
     Capability.AMEX_CSC_2,
@@ -45,12 +49,18 @@ class SoftwareHsm:
     name = "software"
     is_inline = True
 
-    def __init__(self, keys: Mapping[str, Key], *, emv_2000: bool = False) -> None:
+    def __init__(
+        self, keys: Mapping[str, Key], *, emv_2000: bool = False, kbpk: Kbpk | None = None
+    ) -> None:
         """Prepare the keys, by logical name; those of other usages are left alone.
 
         EMV 2000 session keys are for cards that should have expired: they are off unless asked for.
+        With a key block protection key, under which it keeps them, it takes zone keys later.
         """
         self.capabilities = _CAPABILITIES | ({Capability.ARQC_EMV_2000} if emv_2000 else set())
+        if kbpk is not None:
+            self.capabilities |= {Capability.IMPORT_ZONE_KEY}
+        self._kbpk = kbpk
         self._ring = ring = KeyRing(keys)
         self._card_codes = CardCodes(ring)
         self._pins = Pins(ring)
@@ -117,6 +127,30 @@ class SoftwareHsm:
     ) -> Verdict:
         """Compare a message's authentication code; less than four bytes of it is a mismatch."""
         return self._macs.verify(key, data, mac, algorithm)
+
+    async def import_zone_key(
+        self, wrapped: str, *, under: KeyRef, form: ZoneKeyForm, algorithm: str, kcv: str
+    ) -> StoredZoneKey:
+        """Open a zone PIN key under a zone master key, K0 or K1, and enclose it anew."""
+        key = zones.opened(wrapped, self._ring.find(under), form=form, algorithm=algorithm)
+        if not key.has_check_value(kcv):
+            raise HsmRejected("zone key: its check value is not the one that came with it")
+        return zones.stored(key, self._kbpk)
+
+    async def make_zone_key(
+        self, *, under: KeyRef, form: ZoneKeyForm, algorithm: str
+    ) -> OfferedZoneKey:
+        """Make a random zone PIN key, under a zone master key and for ourselves."""
+        return zones.made(self._ring.find(under), self._kbpk, form=form, algorithm=algorithm)
+
+    async def learn_zone_key(self, ref: KeyRef, stored: str) -> None:
+        """Open a zone key that was enclosed here, and prepare it."""
+        key = zones.restored(stored, self._kbpk, kcv=ref.kcv)
+        self._ring.learn(ref.name, key)
+
+    def forget_zone_key(self, ref: KeyRef) -> None:
+        """Let go of a zone key that was learned."""
+        self._ring.forget(ref.name)
 
     async def ping(self) -> None:
         """Return unless it was closed."""

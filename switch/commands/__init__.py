@@ -6,10 +6,12 @@ from switch.commands import (
     card_controls,
     cards,
     clearing,
+    keys,
     maintaining,
     messages,
     serving,
     vault_keys,
+    zone_keys,
 )
 from switch.commands.base import main
 
@@ -19,9 +21,11 @@ __all__ = [
     "card_controls",
     "cards",
     "clearing",
+    "keys",
     "main",
     "maintaining",
     "messages",
     "serving",
     "vault_keys",
+    "zone_keys",
 ]

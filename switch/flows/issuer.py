@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -17,11 +17,41 @@ from switch.wire.requests import AuthorizationRequest
 
 
 @dataclass(frozen=True, slots=True)
-class PinZone:
-    """How the PINs of one link are enciphered."""
+class ZoneKey:
+    """A key under which a link's PIN blocks may come."""
 
-    key: KeyRef
-    block_format: PinBlockFormat
+    ref: KeyRef
+    ends_at: float | None = None  #: by the monotonic clock; none: until another takes its place
+
+    @property
+    def about(self) -> tuple[KeyRef, int | None]:
+        """What makes it another: readings of one end differ by less than a second."""
+        return self.ref, None if self.ends_at is None else round(self.ends_at)
+
+
+#: Asked where a PIN block is unreadable under all keys: whether there are others by now.
+LookAgain = Callable[["PinZone", Sequence[ZoneKey], float], Awaitable[bool]]
+
+
+async def _nothing_else(_: PinZone, __: Sequence[ZoneKey], ___: float) -> bool:
+    return False
+
+
+class PinZone:
+    """How the PINs of one link are enciphered. Its keys are replaced as a whole."""
+
+    __slots__ = ("block_format", "keys", "look_again")
+
+    def __init__(self, key: KeyRef, block_format: PinBlockFormat) -> None:
+        """With one key, that of the key file."""
+        self.block_format = block_format
+        self.keys: tuple[ZoneKey, ...] = (ZoneKey(key),)  #: the newest first, never none
+        self.look_again: LookAgain = _nothing_else
+
+    @property
+    def key(self) -> KeyRef:
+        """The newest key."""
+        return self.keys[0].ref
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from switch.flows.authorization import authorize
 from switch.flows.booking import book
 from switch.flows.exchange import Exchange
 from switch.flows.issuer import Issuer
+from switch.flows.key_exchange import KeyExchanges
 from switch.flows.network import manage
 from switch.flows.reply import Reply, answer
 from switch.ledger.errors import LedgerUnavailable
@@ -38,8 +39,19 @@ _STAN = 11
 class Router:
     """One link's way through the flows."""
 
-    def __init__(self, link: str, spec: Spec, issuer: Issuer, *, on_event: OnEvent) -> None:
-        """`on_event` is told of frames that were no messages, and of bugs."""
+    def __init__(
+        self,
+        link: str,
+        spec: Spec,
+        issuer: Issuer,
+        *,
+        on_event: OnEvent,
+        key_exchanges: KeyExchanges | None = None,
+    ) -> None:
+        """`on_event` is told of frames that were no messages, and of bugs. Without key exchanges a
+        message that brings a key is not supported.
+        """
+        self._key_exchanges = key_exchanges
         self._link = link
         self._spec = spec
         self._issuer = issuer
@@ -69,9 +81,10 @@ class Router:
     def shed(self, payload: bytes, deadline: Deadline) -> Exchange | None:
         """Answer one frame 91 without deciding it: there is too much in flight.
 
-        None for an advice or a reversal: what already happened is never shed. Nor is what
-        costs nothing: a response, an acknowledgement. No MAC is verified, for whoever sends
-        too much would take the HSM too; where one cannot be made at once there is no answer.
+        None for an advice or a reversal: what already happened is never shed. Nor is a new zone
+        key, without which PINs could not be read, nor what costs nothing: a response, an
+        acknowledgement. No MAC is verified, for whoever sends too much would take the HSM too;
+        where one cannot be made at once there is no answer.
         """
         exchange = Exchange(self._link, deadline, len(payload), fault="overload")
         try:
@@ -86,7 +99,10 @@ class Router:
                     return None
                 # An echo costs nothing, and a scheme takes a link down whose echoes fail.
                 require(message, self._spec)
-                exchange.reply = manage(NetworkRequest.parse(message, self._spec))
+                request = NetworkRequest.parse(message, self._spec)
+                if self._exchange_of(request) is not None:
+                    return None
+                exchange.reply = manage(request)
                 at_once(self._encode(exchange))
             elif self._macs.is_inline or not is_mac_due:
                 at_once(self._answer_fault(exchange, Reason.UNAVAILABLE))
@@ -193,7 +209,14 @@ class Router:
         return Reply(answer(message, self._spec, reason=None))
 
     async def _network(self, _: Exchange, message: Message) -> Reply:
-        return manage(NetworkRequest.parse(message, self._spec))
+        request = NetworkRequest.parse(message, self._spec)
+        keys = self._exchange_of(request)
+        return manage(request) if keys is None else await keys.take(request)
+
+    def _exchange_of(self, request: NetworkRequest) -> KeyExchanges | None:
+        """What answers a message about keys; none for any other."""
+        keys = self._key_exchanges
+        return keys if keys is not None and keys.is_about_keys(request) else None
 
     async def _bug(self, exchange: Exchange, error: Exception) -> None:
         """Answer 96, once an approval that cannot be told is sure to be taken back."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 
 from keys.hsm import (
@@ -15,11 +15,12 @@ from keys.hsm import (
     Cryptogram,
     HsmUnavailable,
     Ibm3624,
+    KeyRef,
     PinReference,
     Verdict,
     VisaPvv,
 )
-from switch.flows.issuer import Issuer
+from switch.flows.issuer import Issuer, PinZone, ZoneKey
 from switch.rules.checks import BEFORE_VERIFICATION, Case, Verdicts, first_refusal
 from switch.rules.cryptogram import CryptogramError, brings_cryptogram, cryptogram
 
@@ -48,7 +49,7 @@ async def verify(case: Case, issuer: Issuer) -> Verdicts:
             "track_code": _track_code(case, issuer),
             "cvv2": _cvv2(case, issuer),
             "cavv": _cavv(case, issuer),
-            "pin": _pin(case, issuer),
+            "pin": _pin(case, issuer, until),
         }
     asked = {name: question for name, question in (("chip", chip), *codes.items()) if question}
     answers = await (_one_by_one(asked) if issuer.hsm.is_inline else _all_by(asked, until))
@@ -188,18 +189,54 @@ def _cvv2(case: Case, issuer: Issuer) -> _Question[Verdict] | None:
     return issuer.hsm.verify_card_code(key, made_of, pan=case.request.pan, code=code)
 
 
-def _pin(case: Case, issuer: Issuer) -> _Question[Verdict] | None:
+def _pin(case: Case, issuer: Issuer, until: float) -> _Question[Verdict] | None:
     block, reference = case.request.pin_block, _pin_reference(case)
     if block is None or reference is None:
         return None
     zone = issuer.pin_zones[case.request.link]
-    return issuer.hsm.verify_pin(
-        reference,
-        zone_key=zone.key,
-        pin_block=block,
-        pin_block_format=zone.block_format,
-        pan=case.request.pan,
-    )
+
+    def ask(key: KeyRef) -> _Question[Verdict]:
+        return issuer.hsm.verify_pin(
+            reference,
+            zone_key=key,
+            pin_block=block,
+            pin_block_format=zone.block_format,
+            pan=case.request.pan,
+        )
+
+    return _under_any(zone, ask, until)
+
+
+async def _under_any(
+    zone: PinZone, ask: Callable[[KeyRef], _Question[Verdict]], until: float
+) -> Verdict:
+    """The verdict under the newest key of a link, else under another while one is replaced.
+
+    Where a block is unreadable under all, a key may have come that this process has not learned.
+    """
+    tried = zone.keys
+    verdict = await _best(tried, ask)
+    if verdict is Verdict.UNREADABLE and await zone.look_again(zone, tried, until):
+        known = {key.ref for key in tried}
+        verdict = await _best([key for key in zone.keys if key.ref not in known], ask)
+    return verdict
+
+
+async def _best(keys: Sequence[ZoneKey], ask: Callable[[KeyRef], _Question[Verdict]]) -> Verdict:
+    """Under which key a PIN is right; else that it is wrong, where one reads the block at all.
+
+    Keys are tried on after a mismatch too: some HSMs say it of a block that they cannot read.
+    """
+    best = Verdict.UNREADABLE
+    for key in keys:
+        if key.ends_at is not None and key.ends_at <= time.monotonic():
+            continue
+        verdict = await ask(key.ref)
+        if verdict is Verdict.MATCH:
+            return verdict
+        if verdict is Verdict.MISMATCH:
+            best = verdict
+    return best
 
 
 def _pin_reference(case: Case) -> PinReference | None:

@@ -28,6 +28,7 @@ from switch.ledger.file_updates import FileUpdates
 from switch.ledger.lane import PostgresLane
 from switch.ledger.queries import QUERIES
 from switch.ledger.unwind import Journal, Pending, Unwinder
+from switch.ledger.zone_keys import ZoneKeys
 from switch.rules.card import Card, Plastic
 from switch.rules.decision import Decision
 from switch.rules.program import Program
@@ -92,6 +93,7 @@ class Ledger:
         self._refusals: Batcher[RefusedCall, None] = _batcher(self._refusing, batch_max)
         self._chores: Batcher[tuple[str, tuple[Any, ...]], Any] = _batcher(self._keeping, 1)
         self.file_updates = FileUpdates(self._chore)
+        self.zone_keys = ZoneKeys(self._chore)
         self._unwinder = Unwinder(journal, self._unwind, on_event=on_event)
         self._heard_at = time.monotonic()
         self._sweeper: asyncio.Task[None] | None = None

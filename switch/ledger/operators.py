@@ -186,6 +186,18 @@ class Operators:
             controls.sets_countries, countries,
         )  # fmt: skip
 
+    @asynccontextmanager
+    async def recording(
+        self, actor: Actor, action: str, *, was: Mapping[str, Any] | None, became: Mapping[str, Any]
+    ) -> AsyncIterator[None]:
+        """Record what is done inside, which is about no account, and only if that succeeds."""
+        with refusing():
+            async with self.connection.transaction():
+                await self.connection.execute(
+                    OPERATE["record"], *actor, action, _json(was), _json(became)
+                )
+                yield
+
     async def _change(self, name: str, actor: Actor, *arguments: Any) -> Change:
         with refusing():
             row = await self.connection.fetchrow(OPERATE[name], *actor, *arguments)
@@ -194,6 +206,10 @@ class Operators:
             raise OperatorRefusal(REFUSED[row["outcome"]])
         was, became = (orjson.loads(row[side] or "{}") for side in ("was", "became"))
         return Change(row["outcome"], was, became)
+
+
+def _json(value: Mapping[str, Any] | None) -> str | None:
+    return None if value is None else orjson.dumps(value).decode()
 
 
 @asynccontextmanager

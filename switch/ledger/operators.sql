@@ -117,3 +117,7 @@ SELECT DISTINCT ON (link) link, action, status, state, response_code, asked_at
 -- name: program_names
 -- The card programs, in one text.
 SELECT string_agg(name, ', ' ORDER BY name) FROM programs;
+
+-- name: record
+-- Record an action that is about no account, as one on keys.
+SELECT operator_record_v1($1, $2, $3, NULL, NULL, $4::jsonb, $5::jsonb);

@@ -14,7 +14,7 @@ def _load(file: str) -> dict[str, str]:
 
 
 #: Every statement of the ledger by its name.
-QUERIES = _load("queries.sql")
+QUERIES = _load("queries.sql") | _load("zone_keys.sql")
 #: What `switch audit` asks.
 AUDIT = _load("audit.sql")
 #: What `switch maintain` does.

@@ -80,7 +80,8 @@ SELECT a.account_id
 -- Forget all programs, accounts, cards and history: for a demo that starts anew.
 TRUNCATE programs, accounts, cards, pan_tokens, limits, limit_usage, authorizations,
          message_keys, early_marks, approvals_repeated, holds, postings, refused, plastics,
-         chip_counters, operator_actions, file_updates, clearing_files, presentments, taken_away;
+         chip_counters, operator_actions, file_updates, clearing_files, presentments, taken_away,
+         zone_keys, key_exchanges;
 
 -- name: operators_worked
 -- Whether operators changed anything here.

@@ -27,6 +27,7 @@ WARNINGS = frozenset(
         "hsm_breaker",
         "hsm_waiting",
         "idle_timeout",
+        "key_exchange_unanswered",
         "late_approval_unwound",
         "late_request_settled",
         "late_response",
@@ -39,6 +40,8 @@ WARNINGS = frozenset(
         "unsolicited_response",
         "untold_not_noted",
         "vault_waiting",
+        "zone_key_refused",
+        "zone_key_unusable",
     }
 )
 ERRORS = frozenset(
@@ -47,8 +50,11 @@ ERRORS = frozenset(
         "fault",
         "file_update_failed",
         "file_update_refused",
+        "key_exchange_failed",
+        "key_exchange_refused",
         "sweep_failed",
         "unwind_failed",
+        "zone_keys_failed",
     }
 )
 
@@ -60,7 +66,7 @@ class Operator:
         self._log = log
         self._metrics = metrics
 
-    def event(self, name: str, **fields: Any) -> None:
+    def event(self, name: str, /, **fields: Any) -> None:
         """Something happened."""
         self._metrics.event(name)
         if isinstance(fields.get("error"), BaseException):

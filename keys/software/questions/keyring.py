@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from keys.hsm import HsmRejected, HsmUnavailable, KeyRef
 from keys.software.key import Key
@@ -40,7 +40,7 @@ class KeyRing:
 
     def __init__(self, keys: Mapping[str, Key]) -> None:
         self._keys = dict(keys)
-        self._prepared: list[dict[str, object]] = []
+        self._prepared: list[Prepared[Any]] = []
         self.is_open = True
 
     def find(self, ref: KeyRef) -> Key:
@@ -58,16 +58,23 @@ class KeyRing:
 
     def prepare(self, use: Use, prepare: Callable[[bytes], T]) -> Prepared[T]:
         """Prepare every key that may be used so; raise `HsmRejected` naming one that cannot."""
-        by_name = {}
+        prepared = Prepared(self, use, prepare)
         for name, key in self._keys.items():
-            if use.allows(key):
-                try:
-                    by_name[name] = prepare(key.material)
-                except ValueError as error:
-                    raise HsmRejected(f"key {name!r}: {error}") from None
-        prepared = Prepared(self, use, by_name)
-        self._prepared.append(by_name)  # type: ignore[arg-type] # only ever cleared
+            prepared.add(name, key)
+        self._prepared.append(prepared)
         return prepared
+
+    def learn(self, name: str, key: Key) -> None:
+        """Take a key that comes later, for every use that its header names."""
+        for prepared in self._prepared:
+            prepared.add(name, key)
+        self._keys[name] = key
+
+    def forget(self, name: str) -> None:
+        """Let go of a key that was learned."""
+        self._keys.pop(name, None)
+        for prepared in self._prepared:
+            prepared.drop(name)
 
     def require_open(self) -> None:
         """Raise `HsmUnavailable` after `close`."""
@@ -78,17 +85,34 @@ class KeyRing:
         """Let go of the keys and of all that was prepared of them."""
         self.is_open = False
         self._keys.clear()
-        for by_name in self._prepared:
-            by_name.clear()
+        for prepared in self._prepared:
+            prepared.clear()
 
 
 class Prepared(Generic[T]):
     """The keys of one use, ready for it."""
 
-    def __init__(self, ring: KeyRing, use: Use, by_name: dict[str, T]) -> None:
+    def __init__(self, ring: KeyRing, use: Use, prepare: Callable[[bytes], T]) -> None:
         self._ring = ring
         self._use = use
-        self._by_name = by_name
+        self._prepare = prepare
+        self._by_name: dict[str, T] = {}
+
+    def add(self, name: str, key: Key) -> None:
+        """Prepare a key if it may be used so; raise `HsmRejected` naming one that cannot be."""
+        if self._use.allows(key):
+            try:
+                self._by_name[name] = self._prepare(key.material)
+            except ValueError as error:
+                raise HsmRejected(f"key {name!r}: {error}") from None
+
+    def drop(self, name: str) -> None:
+        """Let go of one."""
+        self._by_name.pop(name, None)
+
+    def clear(self) -> None:
+        """Let go of all."""
+        self._by_name.clear()
 
     def find(self, ref: KeyRef) -> T:
         """Find a prepared key; raise `HsmRejected` for one that has not this use."""
