@@ -36,7 +36,7 @@ class Use:
 
 
 class KeyRing:
-    """Keys by their logical name, until they are let go."""
+    """Keys by their logical name, given and learned, until they are let go."""
 
     def __init__(self, keys: Mapping[str, Key]) -> None:
         self._keys = dict(keys)
@@ -60,18 +60,24 @@ class KeyRing:
         """Prepare every key that may be used so; raise `HsmRejected` naming one that cannot."""
         prepared = Prepared(self, use, prepare)
         for name, key in self._keys.items():
-            prepared.add(name, key)
+            prepared.put(name, prepared.ready(name, key))
         self._prepared.append(prepared)
         return prepared
 
     def learn(self, name: str, key: Key) -> None:
-        """Take a key that comes later, for every use that its header names."""
-        for prepared in self._prepared:
-            prepared.add(name, key)
+        """Take a key that came later, in place of one of its name, for all that it may be used for.
+
+        Raises `HsmRejected` for one that cannot be prepared, and then nothing has changed.
+        """
+        self.require_open()
+        ready = [prepared.ready(name, key) for prepared in self._prepared]
+        self.forget(name)
         self._keys[name] = key
+        for prepared, of_it in zip(self._prepared, ready, strict=True):
+            prepared.put(name, of_it)
 
     def forget(self, name: str) -> None:
-        """Let go of a key that was learned."""
+        """Let go of one key; nothing where there is none."""
         self._keys.pop(name, None)
         for prepared in self._prepared:
             prepared.drop(name)
@@ -84,35 +90,18 @@ class KeyRing:
     def close(self) -> None:
         """Let go of the keys and of all that was prepared of them."""
         self.is_open = False
-        self._keys.clear()
-        for prepared in self._prepared:
-            prepared.clear()
+        for name in list(self._keys):
+            self.forget(name)
 
 
 class Prepared(Generic[T]):
     """The keys of one use, ready for it."""
 
     def __init__(self, ring: KeyRing, use: Use, prepare: Callable[[bytes], T]) -> None:
-        self._ring = ring
         self._use = use
         self._prepare = prepare
+        self._ring = ring
         self._by_name: dict[str, T] = {}
-
-    def add(self, name: str, key: Key) -> None:
-        """Prepare a key if it may be used so; raise `HsmRejected` naming one that cannot be."""
-        if self._use.allows(key):
-            try:
-                self._by_name[name] = self._prepare(key.material)
-            except ValueError as error:
-                raise HsmRejected(f"key {name!r}: {error}") from None
-
-    def drop(self, name: str) -> None:
-        """Let go of one."""
-        self._by_name.pop(name, None)
-
-    def clear(self) -> None:
-        """Let go of all."""
-        self._by_name.clear()
 
     def find(self, ref: KeyRef) -> T:
         """Find a prepared key; raise `HsmRejected` for one that has not this use."""
@@ -121,3 +110,23 @@ class Prepared(Generic[T]):
             return self._by_name[ref.name]
         except KeyError:
             raise HsmRejected(f"key {ref.name!r}: not to be used for {self._use.purpose}") from None
+
+    def ready(self, name: str, key: Key) -> T | None:
+        """Prepare a key, or give None where it has not this use; raise `HsmRejected` naming one
+        that cannot be prepared.
+        """
+        if not self._use.allows(key):
+            return None
+        try:
+            return self._prepare(key.material)
+        except ValueError as error:
+            raise HsmRejected(f"key {name!r}: {error}") from None
+
+    def put(self, name: str, ready: T | None) -> None:
+        """Keep what was prepared."""
+        if ready is not None:
+            self._by_name[name] = ready
+
+    def drop(self, name: str) -> None:
+        """Let go of one key."""
+        self._by_name.pop(name, None)
