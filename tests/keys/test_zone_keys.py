@@ -109,30 +109,35 @@ RIGHT = kcv("T", ZPK)
 WEAK = bytes.fromhex("0123456789ABCDEF" * 2)
 
 
+#: What comes, the master key, its form, the check value that is told, and what the refusal says.
+NOT_TAKEN = [
+    (key_block(ZMK, "B", ZPK), "zmk", BLOCK, "000000", "not the one that came with it"),
+    (cryptogram(ZMK, ZPK), "zmk", CRYPTOGRAM, "000000", "not the one that came with it"),
+    (cryptogram(ZMK, ZPK)[:16], "zmk", CRYPTOGRAM, RIGHT, "16 or 24 bytes"),
+    ("XY" * 16, "zmk", CRYPTOGRAM, RIGHT, "hexadecimal"),
+    (cryptogram(ZMK, ZPK), "zmk_aes", CRYPTOGRAM, RIGHT, "under a TDES key"),
+    (key_block(ZMK, "B", ZPK)[:-1] + "0", "zmk", BLOCK, RIGHT, "changed since"),
+    (wrap(bytes(16), Header("B", "P0", "T", "B"), ZPK), "zmk", BLOCK, RIGHT, "changed since"),
+    (key_block(ZMK, "B", ZPK), "zmk_aes", BLOCK, RIGHT, "another kind of protection key"),
+    (key_block(ZMK, "B", ZPK, usage="D0"), "zmk", BLOCK, RIGHT, "not for reading PIN blocks"),
+    (key_block(ZMK, "B", ZPK, mode="E"), "zmk", BLOCK, RIGHT, "not for reading PIN blocks"),
+    (key_block(ZMK, "B", WEAK), "zmk", BLOCK, kcv("T", WEAK), "two parts"),
+    (cryptogram(ZMK, WEAK), "zmk", CRYPTOGRAM, kcv("T", WEAK), "two parts"),
+    (
+        key_block(ZMK_AES, "D", ZPK_AES, algorithm="A"), "zmk_aes", BLOCK, kcv("A", ZPK_AES),
+        "not for the cipher",
+    ),
+    (key_block(ZMK, "B", ZPK), "pvk", BLOCK, RIGHT, "not to be used for this"),
+    (key_block(ZMK, "B", ZPK), "nothing", BLOCK, RIGHT, "there is none of this name"),
+    ("", "zmk", BLOCK, RIGHT, "header"),
+]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("wrapped", "under", "form", "told", "line"),
-    [
-        (key_block(ZMK, "B", ZPK), "zmk", BLOCK, "000000", "not the one that came with it"),
-        (cryptogram(ZMK, ZPK), "zmk", CRYPTOGRAM, "000000", "not the one that came with it"),
-        (cryptogram(ZMK, ZPK)[:16], "zmk", CRYPTOGRAM, RIGHT, "16 or 24 bytes"),
-        ("XY" * 16, "zmk", CRYPTOGRAM, RIGHT, "hexadecimal"),
-        (cryptogram(ZMK, ZPK), "zmk_aes", CRYPTOGRAM, RIGHT, "under a TDES key"),
-        (key_block(ZMK, "B", ZPK)[:-1] + "0", "zmk", BLOCK, RIGHT, "changed since"),
-        (wrap(bytes(16), Header("B", "P0", "T", "B"), ZPK), "zmk", BLOCK, RIGHT, "changed since"),
-        (key_block(ZMK, "B", ZPK), "zmk_aes", BLOCK, RIGHT, "another kind of protection key"),
-        (key_block(ZMK, "B", ZPK, usage="D0"), "zmk", BLOCK, RIGHT, "not for reading PIN blocks"),
-        (key_block(ZMK, "B", ZPK, mode="E"), "zmk", BLOCK, RIGHT, "not for reading PIN blocks"),
-        (key_block(ZMK, "B", WEAK), "zmk", BLOCK, kcv("T", WEAK), "two parts"),
-        (cryptogram(ZMK, WEAK), "zmk", CRYPTOGRAM, kcv("T", WEAK), "two parts"),
-        (
-            key_block(ZMK_AES, "D", ZPK_AES, algorithm="A"), "zmk_aes", BLOCK, kcv("A", ZPK_AES),
-            "not for the cipher",
-        ),
-        (key_block(ZMK, "B", ZPK), "pvk", BLOCK, RIGHT, "not to be used for this"),
-        (key_block(ZMK, "B", ZPK), "nothing", BLOCK, RIGHT, "there is none of this name"),
-        ("", "zmk", BLOCK, RIGHT, "header"),
-    ],
-)  # fmt: skip
+    NOT_TAKEN,
+    ids=[f"{number} {row[-1]}" for number, row in enumerate(NOT_TAKEN)],
+)
 async def test_keys_that_are_not_taken(
     wrapped: str, under: str, form: ZoneKeyForm, told: str, line: str
 ) -> None:
