@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
@@ -21,6 +21,14 @@ def softhsm_is_there() -> None:
         pytest.fail(f"CI must have SoftHSM2: {reason}")
     else:
         pytest.skip(f"PKCS#11 IS NOT TESTED HERE: {reason}")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def tokens_are_removed() -> Iterator[None]:
+    """Remove the tokens with the run: a worker of it may end without any farewell."""
+    yield
+    if softhsm.home.cache_info().currsize:
+        softhsm.leave(softhsm.home().folder)
 
 
 @pytest.fixture

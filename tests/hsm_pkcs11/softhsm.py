@@ -76,6 +76,7 @@ class Home:
     """What the process uses: its library, and the environment for programs beside it."""
 
     module: str
+    folder: Path
     environment: Mapping[str, str]
 
 
@@ -85,13 +86,18 @@ def home() -> Home:
     library = module()
     assert library is not None
     folder = Path(tempfile.mkdtemp(prefix="switch-softhsm-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    atexit.register(leave, folder)
     environment = make_tokens(folder, FULL, ODD, EMPTY)
     os.environ["SOFTHSM2_CONF"] = environment["SOFTHSM2_CONF"]
-    made = Home(library, environment)
+    made = Home(library, folder, environment)
     with raw_session(FULL, library) as session:
         create(session, objects(KEYS))
     return made
+
+
+def leave(folder: Path) -> None:
+    """Remove the tokens, after which the process can use none."""
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager
