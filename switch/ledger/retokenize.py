@@ -122,7 +122,7 @@ class _Worker:
         if twice:
             raise OperatorRefusal(
                 f"card {twice[0]}: another card has its PAN already, under the new token key: "
-                "close one of them, and tell the maintainers"
+                "docs/vault.md says what to do"
             )
         return len(rows)
 
