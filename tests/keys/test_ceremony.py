@@ -231,6 +231,7 @@ def test_exports_that_are_refused(made: Made, under: Key, version: str, line: st
         ("B0080P0TB00N0000", "length is not"),
         ("", "header"),
     ],
+    ids=["another protection key", "a weak key", "cut off", "nothing"],
 )
 def test_imports_that_are_refused(block: str, line: str) -> None:
     """A block under another key, and one with a key that is no better than DES, is refused."""

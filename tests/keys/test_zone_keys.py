@@ -80,6 +80,7 @@ async def verdict(hsm: SoftwareHsm, ref: KeyRef, zone: Key, pin: str = PIN) -> V
         (key_block(ZMK_AES, "D", ZPK_AES, algorithm="A"), "zmk_aes", BLOCK, AES, ZPK_AES),
         (cryptogram(ZMK, ZPK), "zmk", CRYPTOGRAM, TDES, ZPK),
     ],
+    ids=["block A", "block B", "block C", "block D", "block D of AES", "cryptogram"],
 )
 async def test_a_key_comes_in_and_reads_pin_blocks(
     wrapped: str, under: str, form: ZoneKeyForm, algorithm: str, clear: bytes
