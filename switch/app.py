@@ -11,12 +11,13 @@ from pathlib import Path
 
 from keys.guard import GuardedHsm
 from keys.hsm import Hsm, PinBlockFormat
-from keys.keyfile import is_development, read_kbpk
+from keys.keyfile import KeyEntry, is_development, read_kbpk
 from specs.spec import Spec
 from switch.backends import backend_of, guarded
 from switch.flows.file_update import FileUpdater, Network
 from switch.flows.issuer import Issuer, PinZone
 from switch.flows.router import Router
+from switch.key_checks import check_links, check_programs
 from switch.ledger.ledger import Ledger
 from switch.ledger.unwind import Journal
 from switch.links.link import Link
@@ -25,8 +26,6 @@ from switch.operate.admin import Admin
 from switch.operate.events import Operator
 from switch.operate.metrics import Metrics
 from switch.prepare import (
-    check_links,
-    check_programs,
     check_vault,
     database,
     load_demo_when_empty,
@@ -87,7 +86,7 @@ async def _start(
     check_links(settings, hsm, keys, specs)
     macs = mac_zones(settings, keys)
     await try_macs(hsm, macs)
-    _warn_of_keys(settings, operator)
+    _warn_of_keys(settings, keys, operator)
     url = await stack.enter_async_context(database(settings, operator, prepare=make_ready))
     await load_demo_when_empty(settings, url, vault)
     await check_vault(url, vault)
@@ -191,10 +190,14 @@ async def _tell_networks(
     stack.push_async_callback(updater.close)
 
 
-def _warn_of_keys(settings: Settings, operator: Operator) -> None:
+def _warn_of_keys(settings: Settings, keys: Mapping[str, KeyEntry], operator: Operator) -> None:
     if settings.hsm.backend == "software":
         operator.event("software_hsm", problem="not PCI-capable: for development and tests only")
-    if is_development(read_kbpk(settings.hsm.kbpk_file)):
+    opens_blocks = settings.hsm.backend == "software" or any(
+        "block" in keys[name].places
+        for name in (*settings.vault.token_keys, *settings.vault.data_keys)
+    )
+    if opens_blocks and is_development(read_kbpk(settings.hsm.kbpk_file)):
         path = Path(settings.hsm.kbpk_file)
         operator.event("development_keys", path=path.name, problem="published: worth nothing")
 

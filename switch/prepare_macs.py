@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from keys.hsm import Hsm, HsmRejected, MacAlgorithm, Verdict
+from keys.hsm import Hsm, HsmRejected, HsmUnavailable, MacAlgorithm, Verdict
 from keys.keyfile import KeyEntry
 from keys.padding import pad_method_1, pad_method_2
 from switch.flows.issuer import MacZone
@@ -46,6 +46,8 @@ async def try_macs(hsm: Hsm, zones: Mapping[str, MacZone]) -> None:
             verdict = await hsm.verify_mac(key, data, mac[:LENGTH_MAX], algorithm=zone.algorithm)
         except HsmRejected as error:
             raise StartError(f"link {link!r}: {error}") from None
+        except HsmUnavailable:
+            raise StartError(f"link {link!r}: the {hsm.name} backend makes no MAC now") from None
         if verdict is not Verdict.MATCH:
             raise StartError(
                 f"link {link!r}: the {hsm.name} backend does not verify what it made with "

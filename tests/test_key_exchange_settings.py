@@ -13,7 +13,7 @@ from keys.keyfile import Key, KeyEntry
 from keys.software.backend import SoftwareHsm
 from specs.spec import SpecError
 from specs.spec import load as load_spec
-from switch import prepare
+from switch import key_checks
 from switch.settings import Settings, SettingsError
 from switch.wire.describe import as_json, describe
 from switch.wire.key_data import read_key_data, write_key_data
@@ -99,10 +99,10 @@ def test_links_that_are_refused(
     entries = {name: _entry(name, key) for name, key in keys.items()}
     specs = {path: load_spec(path)}
     if line is None:
-        prepare.check_links(settings, hsm, entries, specs)
+        key_checks.check_links(settings, hsm, entries, specs)
         return
     with pytest.raises(SettingsError, match=re.escape(line)):
-        prepare.check_links(settings, hsm, entries, specs)
+        key_checks.check_links(settings, hsm, entries, specs)
 
 
 @pytest.mark.parametrize("name", ["iso87-ascii", "iso87-binary"])

@@ -10,7 +10,7 @@ import click
 from keys.keyfile import KeyEntry
 from keys.software.key import AES
 from keys.zone_keys import StoredZoneKey
-from switch import prepare
+from switch import key_checks, prepare
 from switch.commands.base import Refusal
 from switch.commands.keys_group import keys_group
 from switch.commands.operator import at_desk, changing, looking
@@ -153,10 +153,11 @@ def _new_key(
         raise Refusal(f"{settings.hsm.keys}: there is no key of this name")
     entry = entries[name]
     is_aes = link.pin_block_format == "iso-4"
-    if entry.usage != prepare.ZONE_USAGE or (entry.algorithm == AES) != is_aes:
+    if entry.usage != key_checks.ZONE_USAGE or (entry.algorithm == AES) != is_aes:
         cipher = "AES" if is_aes else "TDES"
         raise Refusal(
-            f"key {name}: must be a {prepare.ZONE_USAGE} {cipher} key for {link.pin_block_format}"
+            f"key {name}: must be a {key_checks.ZONE_USAGE} {cipher} key "
+            f"for {link.pin_block_format}"
         )
     if "block" not in entry.places:
         raise Refusal(f"key {name}: has no block")

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from itertools import chain
 
-from tests.contract import cases_cards, cases_emv, cases_keys, cases_macs, cases_pins
+from tests.contract import (
+    cases_cards,
+    cases_emv,
+    cases_keys,
+    cases_macs,
+    cases_pins,
+    cases_zone_keys,
+)
 from tests.contract.asking import Case
 
 CASES: list[Case] = list(
@@ -20,5 +27,6 @@ CASES: list[Case] = list(
         cases_macs.codes(),
         cases_keys.checks(),
         cases_keys.questions(),
+        cases_zone_keys.zone_keys(),
     )
 )

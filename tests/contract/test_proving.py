@@ -27,6 +27,7 @@ from keys.software import pinblock
 from keys.software.backend import SoftwareHsm
 from tests.contract import matrix, oracle, proving
 from tests.contract.keys import KEYS, REFS
+from tests.contract.software import KBPK
 from tests.keys.support import vectors
 
 
@@ -112,7 +113,7 @@ class LostAnOperation(SoftwareHsm):
     """Forgot that it could do AES-CMAC."""
 
     def __init__(self) -> None:
-        super().__init__(KEYS, emv_2000=True)
+        super().__init__(KEYS, emv_2000=True, kbpk=KBPK)
         self.capabilities -= {Capability.MAC_AES_CMAC}
 
 
@@ -144,7 +145,7 @@ def under_test(kind: type[SoftwareHsm]) -> SimpleNamespace:
 
     @contextlib.asynccontextmanager
     async def opened() -> AsyncIterator[Hsm]:
-        yield kind() if kind is LostAnOperation else kind(KEYS, emv_2000=True)
+        yield kind() if kind is LostAnOperation else kind(KEYS, emv_2000=True, kbpk=KBPK)
 
     return SimpleNamespace(opened=opened)
 
