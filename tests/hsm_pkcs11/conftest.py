@@ -27,8 +27,8 @@ def softhsm_is_there() -> None:
 def tokens_are_removed() -> Iterator[None]:
     """Remove the tokens with the run: a worker of it may end without any farewell."""
     yield
-    if softhsm.home.cache_info().currsize:
-        softhsm.leave(softhsm.home().folder)
+    if softhsm.made_home.cache_info().currsize:
+        softhsm.leave(softhsm.made_home().folder)
 
 
 @pytest.fixture

@@ -80,9 +80,20 @@ class Home:
     environment: Mapping[str, str]
 
 
-@cache
 def home() -> Home:
-    """Make the tokens, once in a process: a library reads its configuration only once."""
+    """Give what the process uses, and see that the library still finds it.
+
+    The library looks at its environment whenever it is initialized anew; whoever patched the
+    environment meanwhile, as moto does, may have taken the name out again.
+    """
+    made = made_home()
+    os.environ["SOFTHSM2_CONF"] = made.environment["SOFTHSM2_CONF"]
+    return made
+
+
+@cache
+def made_home() -> Home:
+    """Make the tokens, once in a process."""
     library = module()
     assert library is not None
     folder = Path(tempfile.mkdtemp(prefix="switch-softhsm-"))
