@@ -40,6 +40,22 @@ OnQuestion = Callable[[str, str, float], None]
 RETRY_FIRST, RETRY_MOST = 0.5, 15.0
 
 
+async def until_answered(
+    work: Callable[[], Awaitable[None]], backend: str, *, on_event: OnEvent
+) -> None:
+    """Do what an HSM must answer; where it does not, say so and try again until it does."""
+    wait = RETRY_FIRST
+    while True:
+        try:
+            await work()
+        except HsmUnavailable as error:
+            on_event("hsm_waiting", backend=backend, problem=str(error), seconds=wait)
+            await asyncio.sleep(wait)
+            wait = min(2 * wait, RETRY_MOST)
+        else:
+            return
+
+
 class GuardedHsm:
     """An HSM with limits. See `keys.hsm.Hsm` for its questions."""
 
@@ -80,16 +96,7 @@ class GuardedHsm:
 
     async def open(self) -> None:
         """Open the HSM; where it does not answer, say so and try again until it does."""
-        wait = RETRY_FIRST
-        while True:
-            try:
-                await self._hsm.open()
-            except HsmUnavailable as error:
-                self._on_event("hsm_waiting", backend=self.name, problem=str(error), seconds=wait)
-                await asyncio.sleep(wait)
-                wait = min(2 * wait, RETRY_MOST)
-            else:
-                return
+        await until_answered(self._hsm.open, self.name, on_event=self._on_event)
 
     def check(self, ref: KeyRef, *usages: str) -> None:
         """Raise `HsmRejected` unless the HSM has this key."""

@@ -9,17 +9,19 @@ import signal
 from collections.abc import Mapping
 from pathlib import Path
 
-from keys.guard import GuardedHsm
-from keys.hsm import Hsm, PinBlockFormat
+from keys.guard import GuardedHsm, until_answered
+from keys.hsm import Hsm
 from keys.keyfile import KeyEntry, is_development, read_kbpk
 from specs.spec import Spec
 from switch.backends import backend_of, guarded
 from switch.flows.file_update import FileUpdater, Network
-from switch.flows.issuer import Issuer, PinZone
+from switch.flows.issuer import Issuer
 from switch.flows.router import Router
 from switch.key_checks import check_links, check_programs
+from switch.key_trials import try_keys
 from switch.ledger.ledger import Ledger
 from switch.ledger.unwind import Journal
+from switch.link_zones import mac_zones, pin_zones
 from switch.links.link import Link
 from switch.log import configure, get_logger
 from switch.operate.admin import Admin
@@ -34,7 +36,6 @@ from switch.prepare import (
     read_specs,
     vault_of,
 )
-from switch.prepare_macs import mac_zones, try_macs
 from switch.settings import Settings
 from switch.zones import LinkKeys
 
@@ -84,8 +85,6 @@ async def _start(
     stack.push_async_callback(hsm.close)
     await hsm.open()
     check_links(settings, hsm, keys, specs)
-    macs = mac_zones(settings, keys)
-    await try_macs(hsm, macs)
     _warn_of_keys(settings, keys, operator)
     url = await stack.enter_async_context(database(settings, operator, prepare=make_ready))
     await load_demo_when_empty(settings, url, vault)
@@ -102,20 +101,18 @@ async def _start(
     stack.push_async_callback(ledger.close, within=STOP_SECONDS)
     await ledger.open()
     programs = await ledger.programs()
-    check_programs(hsm, programs)
+    check_programs(settings, hsm, programs)
+    pins, macs = pin_zones(settings, keys), mac_zones(settings, keys)
+    await until_answered(
+        lambda: try_keys(hsm, programs, pins, macs), hsm.name, on_event=operator.event
+    )
 
     issuer = Issuer(
         ledger=ledger,
         hsm=hsm,
         vault=vault,
         programs={program.program_id: program for program in programs},
-        pin_zones={
-            link.name: PinZone(
-                keys[link.zone_pin_key].ref,
-                PinBlockFormat(link.pin_block_format),
-            )
-            for link in settings.links
-        },
+        pin_zones=pins,
         hsm_budget=settings.hsm.budget_ms / 1000,
         mac_zones=macs,
         schemes={link.name: link.scheme or link.name for link in settings.links},

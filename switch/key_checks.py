@@ -33,7 +33,7 @@ _PIN_BLOCKS = {
 }
 
 
-def check_programs(hsm: Hsm, programs: Iterable[Program]) -> None:
+def check_programs(settings: Settings, hsm: Hsm, programs: Iterable[Program]) -> None:
     """Refuse a program whose keys are missing, other than pinned, or made for something else, and
     one that needs what this HSM cannot do.
     """
@@ -43,6 +43,8 @@ def check_programs(hsm: Hsm, programs: Iterable[Program]) -> None:
                 hsm.check(ref, *KEY_USAGES[use])
             except HsmRejected as error:
                 raise StartError(f"program {program.name!r}: {error}") from None
+        if Capability.ARQC_EMV_2000 in program.needs() and not settings.hsm.allow_emv_2000:
+            raise StartError(f"program {program.name!r}: EMV 2000 needs hsm.allow_emv_2000")
         if missing := program.needs() - hsm.capabilities:
             raise StartError(
                 f"program {program.name!r}: the {hsm.name} backend cannot do "

@@ -34,6 +34,7 @@ from switch.links.link import LinkError
 from switch.operate.admin import AdminError
 from switch.operate.events import Operator
 from switch.rules.program import ProgramError
+from switch.rules.reason import Reason
 from switch.settings import Settings, SettingsError
 from switch.wire.frame import Framing
 
@@ -136,6 +137,11 @@ def read_specs(settings: Settings) -> dict[str, Spec]:
         except SpecError as error:
             raise settings.refusal(f"links[{index}].dialect", str(error)) from None
         spec = specs[link.dialect]
+        if missing := {reason.value for reason in Reason} - spec.response_codes.keys():
+            raise settings.refusal(
+                f"links[{index}].dialect",
+                f"{link.dialect} has no response code for {', '.join(sorted(missing))}",
+            )
         if link.file_updates and not (spec.file_updates and FILE_UPDATE in spec.classes):
             raise settings.refusal(
                 f"links[{index}].file_updates", f"{link.dialect} has no file update ({FILE_UPDATE})"

@@ -6,7 +6,7 @@ import re
 
 from keys.aws.question import HeldKey, Question, as_hex, require_use
 from keys.hsm import HsmRejected, Ibm3624, PinBlockFormat, PinReference, VisaPvv
-from keys.software.digits import require_digits, require_pan
+from keys.software.digits import require_decimalization_table, require_digits, require_pan
 from keys.software.key import AES, TDES
 
 _ISO_0, _ISO_1, _ISO_3, _ISO_4 = PinBlockFormat
@@ -89,7 +89,7 @@ def _visa_pvv(reference: VisaPvv) -> dict[str, object]:
 def _ibm_3624(reference: Ibm3624) -> dict[str, object]:
     """The service takes digits and what fills them up, not sixteen hexadecimal digits."""
     require_digits("offset", reference.offset, 4, 12)
-    require_digits("decimalization_table", reference.decimalization_table, 16, 16)
+    require_decimalization_table(reference.decimalization_table)
     data = reference.validation_data.upper()
     parts = _VALIDATION_DATA.fullmatch(data)
     if len(data) != 16 or parts is None:

@@ -8,7 +8,7 @@ from keys.hsm import HsmRejected, Ibm3624, PinBlockFormat, PinReference, Verdict
 from keys.payshield import commands as commands
 from keys.payshield.frame import Command
 from keys.payshield.keys import Keys, WrappedKey
-from keys.software.digits import require_digits
+from keys.software.digits import require_decimalization_table, require_digits
 
 _PVV_LENGTH = 4
 _HEX_16 = re.compile(r"[0-9A-Fa-f]{16}", re.ASCII)
@@ -55,7 +55,7 @@ def pin_command(
         case Ibm3624():
             pvk = keys.find(reference.key, "V1")
             require_digits("offset", reference.offset, 4, 12)
-            require_digits("decimalization_table", reference.decimalization_table, 16, 16)
+            require_decimalization_table(reference.decimalization_table)
             if _HEX_16.fullmatch(reference.validation_data) is None:
                 raise HsmRejected("validation_data: 16 hexadecimal digits are needed")
             return commands.verify_offset(

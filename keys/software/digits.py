@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from keys.hsm import HsmRejected
 
+#: Different digits that a decimalization table must have, and how often each may stand in it.
+DECIMALIZATION_DIGITS_MIN, DECIMALIZATION_REPEATS_MAX = 8, 4
+
 #: Letters stand for 0-5 where a block does not hold digits enough.
 _LETTERS_TO_DIGITS = bytes.maketrans(b"abcdef", b"012345")
 
@@ -18,6 +21,18 @@ def require_digits(field: str, text: str, low: int, high: int) -> None:
     if not are_digits(text, low, high):
         wanted = f"{low}" if low == high else f"{low} to {high}"
         raise HsmRejected(f"{field}: {wanted} digits are needed")
+
+
+def require_decimalization_table(table: str) -> None:
+    """Raise `HsmRejected` for a table that would make a PIN easy to guess.
+
+    Eight different digits at least, and none more than four times: with fewer a handful of guesses
+    would do (Bond and Zielinski, UCAM-CL-TR-560). Thales HSMs ask for the same.
+    """
+    require_digits("decimalization_table", table, 16, 16)
+    counts = [table.count(digit) for digit in set(table)]
+    if len(counts) < DECIMALIZATION_DIGITS_MIN or max(counts) > DECIMALIZATION_REPEATS_MAX:
+        raise HsmRejected("decimalization_table: too few different digits: PINs could be guessed")
 
 
 def require_pan(pan: str) -> None:

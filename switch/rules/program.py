@@ -13,9 +13,11 @@ from keys.hsm import (
     Capability,
     CardKeyDerivation,
     CryptogramScheme,
+    HsmRejected,
     KeyRef,
     SessionKeyDerivation,
 )
+from keys.software.digits import require_decimalization_table
 from switch.rules.chip import AtcWindow, IssuerScripts
 from switch.rules.holds import HoldRuleError, HoldRules
 from switch.rules.iad import VERSIONS, Layout
@@ -52,7 +54,6 @@ class ProgramKeys:
     dcvv: KeyRef | None = None
     cvc3: KeyRef | None = None
     cavv: KeyRef | None = None
-    amex_csc: KeyRef | None = None
 
     def uses(self) -> dict[str, KeyRef]:
         """Every key that the program has, by its use, to be checked at start."""
@@ -69,7 +70,6 @@ KEY_USAGES: Mapping[str, tuple[str, ...]] = {
     "dcvv": ("E4", "E6"),
     "cvc3": ("E4", "E6"),
     "cavv": ("C0",),
-    "amex_csc": ("C0",),
 }
 
 #: What an HSM must be able to do for a key's use.
@@ -160,7 +160,9 @@ class Program:
                 cvv2_expiry_is_mmyy={"MMYY": True, "YYMM": False}[settings["cvv2_expiry_format"]],
                 track_code_offset=int(settings["track_code_offset"]),
                 track_code=_track_code(settings),
-                ibm_decimalization_table=settings["ibm3624"]["decimalization_table"],
+                ibm_decimalization_table=_decimalization_table(
+                    settings["ibm3624"]["decimalization_table"]
+                ),
                 verification={
                     channel: Verification(**{what: Need(need) for what, need in row.items()})
                     for channel, row in settings["verification"].items()
@@ -196,6 +198,15 @@ def _track_code(settings: Mapping[str, Any]) -> TrackCode:
     if track_code.kind != "cvv" and track_code.kind not in settings["keys"]:
         raise ValueError(f"keys.{track_code.kind}")
     return track_code
+
+
+def _decimalization_table(value: Any) -> str:
+    try:
+        require_decimalization_table(value)
+    except HsmRejected as error:
+        raise ValueError(str(error)) from None
+    table: str = value
+    return table
 
 
 def _bins(value: Any) -> tuple[str, ...]:

@@ -10,7 +10,6 @@ from keys.keyfile import Kbpk
 from keys.software.backend import SoftwareHsm
 from tests.contract.keys import KEYS
 
-
 KBPK = Kbpk(bytes(range(32)))
 
 

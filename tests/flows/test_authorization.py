@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from keys.hsm import HsmRejected, HsmUnavailable, Verdict
-from switch.flows import authorization, router
+from switch.flows import authentication, authorization
 from switch.ledger.unwind import Journal, JournalError
 from switch.wire import message
 from switch.wire.message import MessageError
@@ -264,7 +264,7 @@ async def test_answer_that_cannot_be_written(house: House, monkeypatch: pytest.M
             raise failure
         return message.encode(*what)
 
-    monkeypatch.setattr(router, "encode", fails_once)
+    monkeypatch.setattr(authentication, "encode", fails_once)
     assert "96" == (await house.answer(purchase(pan)))[39]
     await taken_back(house, account_id)
 
@@ -280,7 +280,7 @@ async def test_journal_fails_too(house: House, monkeypatch: pytest.MonkeyPatch) 
 
     account_id, pan = await house.card()
     monkeypatch.setattr(Journal, "note", full)
-    monkeypatch.setattr(router, "encode", fails)
+    monkeypatch.setattr(authentication, "encode", fails)
     exchange = await house.send(purchase(pan))
     assert (None, "JournalError") == (exchange.answer, exchange.fault)
     await taken_back(house, account_id)

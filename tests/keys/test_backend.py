@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -323,3 +324,31 @@ def test_part_of_a_block_does_not_spoil_the_next(length: int) -> None:
     with pytest.raises(ValueError, match="whole blocks"):
         encrypt(bytes(length))
     assert before == encrypt(bytes(8))
+
+
+@pytest.mark.parametrize(
+    ("table", "is_taken"),
+    [
+        ("0123456789012345", True),
+        ("0000111122223456", False),
+        ("0123456701234567", True),
+        ("0123456777777777", False),
+        ("0000000000000000", False),
+        ("012345678901234", False),
+        ("012345678901234A", False),
+    ],
+)
+async def test_a_weak_decimalization_table_is_refused(
+    table: str, is_taken: bool, keys: dict[str, Key], hsm: SoftwareHsm
+) -> None:
+    """A table of fewer than eight digits, or with one more than four times, is no table."""
+    asked = Ibm3624(ref("pvk_ibm", keys["pvk_ibm"]), "6727", table, "739000000021FFFF")
+    refused = contextlib.nullcontext() if is_taken else pytest.raises(HsmRejected, match="table")
+    with refused:
+        await hsm.verify_pin(
+            asked,
+            zone_key=ref("zpk", keys["zpk"]),
+            pin_block=pvv_block(keys, "1234"),
+            pin_block_format=ISO_0,
+            pan=PAN,
+        )

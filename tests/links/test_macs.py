@@ -17,8 +17,9 @@ from keys.software.backend import SoftwareHsm
 from keys.software.key import TDES
 from specs.spec import load as load_spec
 from switch.flows.issuer import MacZone
+from switch.key_trials import try_keys
+from switch.link_zones import mac_zones
 from switch.prepare import StartError
-from switch.prepare_macs import mac_zones, try_macs
 from switch.settings import Settings
 from switch.wire.message import Message, decode, encode
 from tests.client import Client, connected
@@ -149,4 +150,4 @@ async def test_a_key_that_does_half(mode: str, starts: bool) -> None:
     zone = MacZone((KeyRef("half", key.kcv),), MacAlgorithm.ISO9797_3, pad_method_1, False)
     refused = contextlib.nullcontext() if starts else pytest.raises(StartError, match="link 'a': ")
     with refused:
-        await try_macs(SoftwareHsm({"half": key}), {"a": zone})
+        await try_keys(SoftwareHsm({"half": key}), [], {}, {"a": zone})

@@ -16,7 +16,7 @@ from keys.hsm import (
 )
 from keys.software import pin as formulas
 from keys.software import pinblock, tdes
-from keys.software.digits import require_digits, require_pan
+from keys.software.digits import require_decimalization_table, require_digits, require_pan
 from keys.software.key import AES, TDES
 from keys.software.questions.comparing import MISMATCH, compare
 from keys.software.questions.keyring import KeyRing, Prepared, Use
@@ -96,7 +96,7 @@ class Pins:
     def _check_ibm3624(self, reference: Ibm3624) -> Callable[[str], Verdict]:
         encrypt = self._ibm.find(reference.key)
         require_digits("offset", reference.offset, pinblock.PIN_LENGTH_MIN, pinblock.PIN_LENGTH_MAX)
-        require_digits("decimalization_table", reference.decimalization_table, 16, 16)
+        require_decimalization_table(reference.decimalization_table)
         if _HEX_16.fullmatch(reference.validation_data) is None:
             raise HsmRejected("validation_data: 16 hexadecimal digits are needed")
         return lambda pin: _compare_ibm3624(encrypt, reference, pin)
