@@ -82,7 +82,7 @@ validation_data = st.builds(
 )
 references: st.SearchStrategy[PinReference] = st.one_of(
     st.builds(VisaPvv, st.just(REFS["pvk"]), st.sampled_from("0123456"), digits(4)),
-    st.builds(Ibm3624, st.just(REFS["pvk_ibm"]), digits(4, 12), digits(16), validation_data),
+    st.builds(Ibm3624, st.just(REFS["pvk_ibm"]), digits(4, 12), tables, validation_data),
 )
 
 
