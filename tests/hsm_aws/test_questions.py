@@ -80,6 +80,8 @@ def test_card_codes(asked: tuple[str, CardCode], pan: str, code: str) -> None:
 validation_data = st.builds(
     lambda text, letter: text.ljust(16, letter), digits(4, 16), st.sampled_from("ABCDEF")
 )
+#: Decimalization tables: ten digits in any order, and six of them again.
+tables = st.permutations("0123456789012345").map("".join)
 references: st.SearchStrategy[PinReference] = st.one_of(
     st.builds(VisaPvv, st.just(REFS["pvk"]), st.sampled_from("0123456"), digits(4)),
     st.builds(Ibm3624, st.just(REFS["pvk_ibm"]), digits(4, 12), tables, validation_data),
