@@ -83,6 +83,7 @@ class Made:
     kcv: str
     header: Header
     algorithm: str  #: with its length, as people name it
+    check_values: frozenset[str] = frozenset()  #: all that may be pinned: for AES also ten digits
 
     @property
     def told(self) -> dict[str, str]:
@@ -190,6 +191,7 @@ def sealed(material: bytearray, header: Header, kbpk: Kbpk) -> Made:
         kcv_of(header.algorithm, material),
         header,
         algorithm_of(header.algorithm, len(material)),
+        check_values(header.algorithm, bytes(material)),
     )
 
 
@@ -236,7 +238,9 @@ def export_block(block: str, under: Key, kbpk: Kbpk, *, version: str) -> Made:
         kept = tuple(one for one in header.optional if one[0] != _PADDING)
         out = replace(header, version=version, optional=kept)
         exported = wrap(under.material, out, key.material)
-    return Made(exported, key.kcv, out, algorithm_of(key.algorithm, len(key.material)))
+    return Made(
+        exported, key.kcv, out, algorithm_of(key.algorithm, len(key.material)), key.check_values
+    )
 
 
 def parity_warning(key: Key) -> str | None:

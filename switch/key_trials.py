@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from functools import partial
+from itertools import product
 
 from keys.hsm import (
     ArpcMethod,
@@ -32,7 +33,7 @@ from switch.rules.program import Program
 from switch.wire.mac import LENGTH_MAX
 
 #: Nobody's: no issuer has the first digit.
-_PAN = "0000000000000000"
+_PAN, _LONG_PAN = "0" * 16, "0" * 19
 _EXPIRY, _SERVICE_CODE, _CODE = "0001", "000", "000"
 _PAN_SEQUENCE_NUMBER, _ATC, _UNPREDICTABLE_NUMBER = "00", b"\0\1", bytes(4)
 _TRACK = bytes.fromhex(_PAN + "D" + _EXPIRY + _SERVICE_CODE + "0" * 8)
@@ -82,10 +83,11 @@ def _cryptograms(hsm: Hsm, program: Program) -> Iterator[Question]:
     key = program.keys.cryptogram
     if key is None:
         return
-    for scheme in program.cryptograms.values():
+    # Option B differs from A for long PANs alone.
+    for scheme, pan in product(program.cryptograms.values(), (_PAN, _LONG_PAN)):
         made_up = Cryptogram(
             scheme=scheme,
-            pan=_PAN,
+            pan=pan,
             pan_sequence_number=_PAN_SEQUENCE_NUMBER,
             atc=_ATC,
             data=bytes(16),

@@ -205,7 +205,7 @@ async def load_demo_when_empty(settings: Settings, url: str, vault: Vault) -> No
     connection = await asyncpg.connect(url)
     try:
         if await loader.is_empty(connection):
-            await loader.reset(connection, vault)
+            await loader.load(connection, vault)
     finally:
         await connection.close()
 

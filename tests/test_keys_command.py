@@ -240,6 +240,25 @@ def test_a_ceremony(keys: KeyDesk) -> None:
         assert secret not in keys.path.read_text().upper()
 
 
+def test_a_ceremony_that_could_not_be_recorded(keys: KeyDesk, raw_database: str) -> None:
+    """Where the schema is behind, that is said before anybody is asked for a component."""
+    line = keys.refused(
+        "import-components zmk", *COMPONENTS, database__url=as_setting(raw_database)
+    )
+    assert "switch migrate" in line
+
+
+def test_an_aes_key_has_ten_digits_too(keys: KeyDesk) -> None:
+    """The long check value of an AES key is told as well as the short one."""
+    keys.done("generate kek_aes --usage K0 --algorithm AES-256 --exportable", *WHY)
+    keys.done("generate aes --usage P0 --algorithm AES-128 --exportable", *WHY)
+    block = keys.done("export aes --under kek_aes --version D", *WHY).splitlines()[0]
+    long = max(check_values("A", keys.keys()["aes"].material), key=len)
+    assert 10 == len(long)
+    keys.done(f"import aes_back --under kek_aes --kcv {long}", *WHY, told=block)
+    assert keys.keys()["aes"].material == keys.keys()["aes_back"].material
+
+
 #: what is typed, and the line that it ends in
 BROKEN = [
     pytest.param(

@@ -110,7 +110,7 @@ class AwsHsm:
         pin_block_format: PinBlockFormat,
         pan: str,
     ) -> Verdict:
-        """Compare the PIN in an enciphered block; a wrong one is asked about twice."""
+        """Compare the PIN in an enciphered block; whether it is one is asked beside."""
         zone = self._find(zone_key)
         question = pins.pin(
             reference,
@@ -122,19 +122,31 @@ class AwsHsm:
         )
         if question is None:
             return Verdict.UNREADABLE
-        refusal: ParameterRefused | None = None
+        # Both to their end, and no verdict without both: see `pin_blocks`.
+        compared = asyncio.ensure_future(self._compared(question))
+        reading = asyncio.ensure_future(
+            self._pin_blocks.can_be_read(zone, pin_block, pin_block_format, pan)
+        )
         try:
-            verdict = await self._verify(question)
-        except ParameterRefused as error:
-            verdict, refusal = Verdict.MISMATCH, error
+            await asyncio.wait((compared, reading))
+        finally:
+            compared.cancel()
+            reading.cancel()
+        (verdict, refusal), read = compared.result(), reading.result()
         if verdict is Verdict.MATCH:
-            self._pin_blocks.learn(zone, pin_block, pin_block_format, pan)
+            self._pin_blocks.was_right(zone, pin_block_format, could_be_read=read)
             return verdict
-        if await self._pin_blocks.is_none(zone, pin_block, pin_block_format, pan):
+        if not read:
             return Verdict.UNREADABLE
         if refusal is not None:
             raise refusal  # the block can be read, so that something else was refused
         return verdict
+
+    async def _compared(self, question: Question) -> tuple[Verdict, ParameterRefused | None]:
+        try:
+            return await self._verify(question), None
+        except ParameterRefused as refusal:
+            return Verdict.MISMATCH, refusal
 
     async def verify_arqc(
         self, key: KeyRef, cryptogram: Cryptogram, *, arpc_data: bytes
@@ -203,7 +215,6 @@ class AwsHsm:
 
     async def close(self) -> None:
         """Let the connections go; every question after is answered `HsmUnavailable`."""
-        await self._pin_blocks.close()
         pool, self._pool = self._pool, None
         if pool is not None:
             await pool.close()

@@ -119,6 +119,8 @@ class PayShieldHsm:
         `HsmUnavailable` where none does, `HsmRejected` naming the first key that is another, or
         where two HSMs have different LMKs.
         """
+        if not self._keys.all():
+            raise HsmRejected("payshield: no key of the key file has a place here")
         await self.close()
         self._lmk_check_value = None
         self._pool = Pool(

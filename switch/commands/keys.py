@@ -129,6 +129,7 @@ def import_components(
     """
     _require_place(settings, name, replace=replace)
     kbpk = _kbpk(settings)
+    _require_desk(settings)
     with refusing(name):
         made, custodians = key_of_components(name, Wanted(**wanted), count, kbpk)
     _keep(
@@ -162,7 +163,7 @@ def import_(
     block = _read_block(path)
     with refusing(name):
         made = ceremony.import_block(block, above, kbpk)
-        if told is not None and told.strip().upper() != made.kcv:
+        if told is not None and told.strip().upper() not in made.check_values:
             raise CeremonyRefused(f"its check value is {made.kcv}, not the one that was told")
     _keep(
         settings, actor, "import_key", name, made, note=note, replace=replace,
@@ -295,6 +296,16 @@ def _require_place(settings: Settings, name: str, *, replace: bool) -> None:
         raise Refusal("a key's name is made of letters, digits, '_', '.' and '-'")
     if (name in _entries(settings)) and not replace:
         raise Refusal(f"key {name}: is there already: give it another name, or --replace")
+
+
+def _require_desk(settings: Settings) -> None:
+    """Refuse before anybody opens an envelope what could not be recorded or written after."""
+
+    async def work(_: Operators) -> None:
+        with locked(settings.hsm.keys):
+            pass
+
+    at_desk(settings, work)
 
 
 def _read_block(path: Path | None) -> str:

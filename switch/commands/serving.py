@@ -104,7 +104,7 @@ def cards(count: int, config: Path | None) -> None:
             connection = await asyncpg.connect(url)
             try:
                 if await loader.is_empty(connection):  # their program is the demo's
-                    await loader.reset(connection, vault)
+                    await loader.load(connection, vault)
                 return await loader.add_load_cards(
                     connection, vault, pin_key, count, progress=progress
                 )

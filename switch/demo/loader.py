@@ -10,7 +10,14 @@ import orjson
 
 from keys.software.key import Key
 from keys.vault import Vault
-from switch.demo.program import PROGRAM_ID, DemoAccount, DemoCard, load_cards, read_program
+from switch.demo.program import (
+    PROGRAM_ID,
+    DemoAccount,
+    DemoCard,
+    DemoProgram,
+    load_cards,
+    read_program,
+)
 from switch.ledger.queries import QUERIES
 
 
@@ -39,19 +46,33 @@ async def reset(connection: asyncpg.Connection, vault: Vault) -> int:
         raise DemoError(f"the database has card programs of its own ({others}): it is left alone")
     async with connection.transaction():
         await connection.execute(QUERIES["empty_everything"])
-        await connection.execute(
-            QUERIES["add_program"],
-            PROGRAM_ID,
-            program["name"],
-            program["currency"],
-            program["pin_tries_max"],
-            program["time_zone"],
-            program["week_starts"],
-            orjson.dumps(program["settings"]).decode(),
-        )
-        await _add(connection, vault, demo.accounts, demo.cards)
+        await _load(connection, vault, demo)
     await connection.execute(QUERIES["analyze"])
     return len(demo.cards)
+
+
+async def load(connection: asyncpg.Connection, vault: Vault) -> None:
+    """Load the demo's cards into a ledger without programs, and forget nothing: operators may
+    have worked there already, with keys above all.
+    """
+    async with connection.transaction():
+        await _load(connection, vault, read_program())
+    await connection.execute(QUERIES["analyze"])
+
+
+async def _load(connection: asyncpg.Connection, vault: Vault, demo: DemoProgram) -> None:
+    program = demo.program
+    await connection.execute(
+        QUERIES["add_program"],
+        PROGRAM_ID,
+        program["name"],
+        program["currency"],
+        program["pin_tries_max"],
+        program["time_zone"],
+        program["week_starts"],
+        orjson.dumps(program["settings"]).decode(),
+    )
+    await _add(connection, vault, demo.accounts, demo.cards)
 
 
 async def add_load_cards(

@@ -171,7 +171,7 @@ class Program:
                 hold_rules=HoldRules.parse(settings.get("hold_hours", {})),
                 bins=_bins(settings.get("bins", [])),
             )
-        except HoldRuleError as error:
+        except (HoldRuleError, _Problem) as error:
             raise ProgramError(f"program {name!r}: {error}") from None
         except (KeyError, TypeError, ValueError) as error:
             raise ProgramError(f"program {name!r}: setting {error} is missing or wrong") from None
@@ -200,11 +200,15 @@ def _track_code(settings: Mapping[str, Any]) -> TrackCode:
     return track_code
 
 
+class _Problem(ValueError):
+    """What is wrong with a setting that is there, in words of its own."""
+
+
 def _decimalization_table(value: Any) -> str:
     try:
         require_decimalization_table(value)
     except HsmRejected as error:
-        raise ValueError(str(error)) from None
+        raise _Problem(f"ibm3624.{error}") from None
     table: str = value
     return table
 

@@ -48,6 +48,16 @@ async def test_the_demo_fills_an_empty_ledger(ledger: Connection) -> None:
     )
 
 
+async def test_a_first_load_forgets_nothing(ledger: Connection) -> None:
+    """What operators did before there was a card, with keys above all, stays on record."""
+    await ledger.execute(
+        "INSERT INTO operator_actions (operator, reason, action) VALUES ('a', 'b', 'import_key')"
+    )
+    await loader.load(ledger, VAULT)
+    assert 22 == await count(ledger, "cards")
+    assert 1 == await count(ledger, "operator_actions")
+
+
 async def test_a_reset_forgets_all_that_was(ledger: Connection) -> None:
     """Whatever stood in the ledger before, it has the demo's cards alone afterwards."""
     await loader.reset(ledger, VAULT)

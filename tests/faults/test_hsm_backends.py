@@ -21,7 +21,7 @@ from tests.hsm_aws.rig import Rig, rig
 from tests.hsm_payshield import support as payshield
 from tests.hsm_payshield.peer import Fault, Peer
 from tests.hsm_pkcs11 import softhsm
-from tests.traffic import PLAIN, CardInHand, change, chip, code, ecommerce
+from tests.traffic import PLAIN, CardInHand, change, chip, code, ecommerce, stripe
 
 WRONG_PIN = "9999"
 
@@ -109,18 +109,18 @@ FAULTS = [
 
 
 @contextlib.asynccontextmanager
-async def opened(backend: str) -> AsyncIterator[Broken]:
+async def opened(backend: str, *, budget: float = BUDGET) -> AsyncIterator[Broken]:
     """A backend with the contract's keys, which are the demo's too."""
     async with contextlib.AsyncExitStack() as stack:
         if backend == "aws":
             planes = rig()
             running = await asyncio.to_thread(planes.__enter__)
             stack.push_async_callback(asyncio.to_thread, planes.__exit__, None, None, None)
-            broken = Broken(running.backend(budget=BUDGET), aws=running)
+            broken = Broken(running.backend(budget=budget, connections=6), aws=running)
         else:
             peer = Peer()
             await stack.enter_async_context(payshield.started(peer))
-            broken = Broken(payshield.hsm_over(peer, budget=BUDGET), peer=peer)
+            broken = Broken(payshield.hsm_over(peer, budget=budget, connections=4), peer=peer)
         # Nothing is slow yet, whatever the machine is: it may take its time to open.
         await broken.hsm.open()
         stack.push_async_callback(broken.hsm.close)
@@ -165,6 +165,26 @@ async def test_an_outage_is_never_a_mismatch(
             assert ["91", "91", "91"] == [code(each) for each in await asyncio.gather(*answers)]
         assert 0 == await pin_tries(ledger, PLAIN.pan)
         assert 0 == await ledger.fetchval("SELECT count(*) FROM authorizations")
+
+
+@pytest.mark.parametrize("backend", ["aws", "payshield"])
+@pytest.mark.parametrize("share", [0.6, 1.5], ids=["in time", "too late"])
+async def test_a_slow_one_tells_nothing_of_a_pin(
+    backend: str, share: float, ledger: Connection, database_url: str, tmp_path: Path
+) -> None:
+    """However slow it is, a wrong PIN is answered where a right one is, and then counts its try."""
+    patient = 2.0  # so that a busy machine is not the slow one
+    async with opened(backend, budget=patient) as broken:
+        async with served(broken.hsm, database_url, tmp_path, hsm_budget=patient) as client:
+            if broken.aws is not None:
+                broken.aws.data.delay = share * patient
+            if broken.peer is not None:
+                broken.peer.delay = share * patient
+            right = code(await client.ask(stripe(PLAIN, pin=PLAIN.pin)))
+            wrong = code(await client.ask(stripe(PLAIN, pin=WRONG_PIN)))
+        in_time = share < 1
+        assert (("00", "55") if in_time else ("91", "91")) == (right, wrong)
+        assert int(in_time) == await pin_tries(ledger, PLAIN.pan)
 
 
 @pytest.mark.parametrize("backend", ["aws", "payshield"])

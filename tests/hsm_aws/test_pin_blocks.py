@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 
 from keys.aws import AwsHsm
-from keys.hsm import HsmRejected, PinBlockFormat, Verdict
+from keys.hsm import HsmRejected, HsmUnavailable, PinBlockFormat, Verdict
 from tests.contract.keys import REFS
 from tests.hsm_aws import cards
 from tests.hsm_aws.operations import Refused
@@ -29,14 +27,6 @@ async def ask(hsm: AwsHsm, block: bytes, pin_block_format: PinBlockFormat = ISO_
         pin_block_format=pin_block_format,
         pan=cards.PAN,
     )
-
-
-async def learned(rig: Rig, times: int = 1) -> None:
-    """Wait until so many questions were asked behind an answer."""
-    asked = rig.data.operations_asked
-    while asked().count("TranslatePinData") < times:  # noqa: ASYNC110 - by another thread
-        await asyncio.sleep(0.005)
-    await asyncio.sleep(0.05)
 
 
 @pytest.mark.parametrize("invalid_pin", [True, False])
@@ -67,13 +57,24 @@ async def test_block_of_another_size(hsm: AwsHsm, mended: Rig) -> None:
     assert [] == mended.data.asked
 
 
-async def test_a_match_is_asked_once(hsm: AwsHsm, mended: Rig) -> None:
-    """A right PIN costs one question; only the first of a zone and format has one behind it."""
-    for _ in range(3):
-        assert Verdict.MATCH is await ask(hsm, cards.pin_block(ISO_0))
-        await learned(mended)
-    assert 1 == mended.data.operations_asked().count("TranslatePinData")
-    assert 3 == mended.data.operations_asked().count("VerifyPinData")
+async def test_right_and_wrong_cost_the_same(hsm: AwsHsm, mended: Rig) -> None:
+    """A right PIN and a wrong one are the same two questions, side by side."""
+    for pin in (cards.PIN, "9999"):
+        mended.data.asked.clear()
+        await ask(hsm, cards.pin_block(ISO_0, pin))
+        assert ["TranslatePinData", "VerifyPinData"] == sorted(mended.data.operations_asked())
+
+
+@pytest.mark.parametrize("operation", ["TranslatePinData", "VerifyPinData"])
+@pytest.mark.parametrize("pin", [cards.PIN, "9999"])
+async def test_no_verdict_without_both(hsm: AwsHsm, mended: Rig, operation: str, pin: str) -> None:
+    """Where one of the two has no answer there is no verdict, of a right PIN or a wrong one."""
+    mended.data.refusals[operation] = Refused("ThrottlingException", 429)
+    with pytest.raises(HsmUnavailable):
+        await ask(hsm, cards.pin_block(ISO_0, pin))
+    mended.data.refusals.clear()
+    verdict = Verdict.MATCH if pin == cards.PIN else Verdict.MISMATCH
+    assert verdict is await ask(hsm, cards.pin_block(ISO_0, pin))
 
 
 async def test_service_that_cannot_tell(hsm: AwsHsm, mended: Rig) -> None:
@@ -84,7 +85,6 @@ async def test_service_that_cannot_tell(hsm: AwsHsm, mended: Rig) -> None:
     wrong = cards.pin_block(ISO_0, "9999")
     assert Verdict.UNREADABLE is await ask(hsm, wrong)
     assert Verdict.MATCH is await ask(hsm, cards.pin_block(ISO_0))
-    await learned(mended, 2)
     mended.data.asked.clear()
     assert Verdict.MISMATCH is await ask(hsm, wrong)
     assert Verdict.MISMATCH is await ask(hsm, STALE)
@@ -95,22 +95,9 @@ async def test_zones_are_learned_apart(hsm: AwsHsm, mended: Rig) -> None:
     """What is learned of one format says nothing of another."""
     mended.data.operations.untranslated.add("0")
     assert Verdict.MATCH is await ask(hsm, cards.pin_block(ISO_0))
-    await learned(mended)
     other = PinBlockFormat.ISO_3
     assert Verdict.UNREADABLE is await ask(hsm, STALE, other)
     assert Verdict.MISMATCH is await ask(hsm, cards.pin_block(other, "9999"), other)
-
-
-async def test_outage_while_learning(hsm: AwsHsm, mended: Rig) -> None:
-    """An outage teaches nothing: the next right PIN is asked about again."""
-    mended.data.refusals["TranslatePinData"] = Refused("ThrottlingException", 429)
-    assert Verdict.MATCH is await ask(hsm, cards.pin_block(ISO_0))
-    await learned(mended)
-    mended.data.refusals.clear()
-    assert Verdict.MATCH is await ask(hsm, cards.pin_block(ISO_0))
-    await learned(mended, 2)
-    assert Verdict.UNREADABLE is await ask(hsm, STALE)
-    assert Verdict.MISMATCH is await ask(hsm, cards.pin_block(ISO_0, "9999"))
 
 
 async def test_refused_reference(hsm: AwsHsm, mended: Rig) -> None:
