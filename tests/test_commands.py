@@ -26,6 +26,7 @@ from tests.process import (
 )
 from tests.traffic import PLAIN, chip, code, ecommerce, load_card, purchase, stripe
 from tests.typed import typed
+from tests.wire.strategies import golden_formats, spec_of
 
 ASCII = load_spec("iso87-ascii")
 
@@ -37,6 +38,19 @@ def hex_of(*messages: Message, dialect: str = "iso87-ascii") -> str:
 
 
 # describe
+
+
+@pytest.mark.parametrize("wire_format", golden_formats())
+def test_describe_speaks_every_dialect(wire_format: str) -> None:
+    """A message of each wire format is told by the version and the names of its dialect."""
+    dialect, (message, raw) = spec_of(wire_format), golden_formats()[wire_format][0]
+    said = typed("describe", "--dialect", dialect, told=raw.hex())
+    assert (0, "") == (said.exit_code, said.stderr)
+    year = {"0": 1987, "1": 1993, "2": 2003}[message.mti[0]]
+    assert f"{message.mti} authorization request (ISO 8583:{year})" in said.stdout
+    assert f"pan                                  {mask_pan(message.fields[2])}" in said.stdout
+    for secret in (message.fields[2], message.fields[52]):
+        assert secret not in said.stdout
 
 
 @pytest.mark.parametrize("dialect", ["iso87-ascii", "iso87-binary"])
