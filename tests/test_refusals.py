@@ -35,6 +35,8 @@ TYPED: dict[str, Words] = {
     "describe no.hex":                        ("no.hex",),
     "describe .":                             (".",),
     "describe --dialect klingon":             ("klingon", "iso87-ascii"),
+    "dialects check no.toml":                 ("no.toml",),
+    "dialects check SCENARIO":                ("scenario.jsonl", ".toml"),
     "replay no.jsonl":                        ("no.jsonl",),
     "replay SCENARIO --to 127.0.0.1:1":       (NOWHERE, "is the switch running?"),
     "replay SCENARIO --to nowhere":           ("nowhere", "host:port"),
