@@ -290,7 +290,7 @@ def test_readable_without_bitmap() -> None:
     assert refused.value.readable is None
 
 
-@pytest.mark.parametrize("spec", SPECS)
+@pytest.mark.parametrize("spec", [ASCII, BINARY, VISA, MASTERCARD])
 @pytest.mark.parametrize("spoil", [lambda data: data[:-1], lambda data: data + b"\0"])
 def test_no_value_in_an_error(spec: Spec, spoil: Callable[[bytes], bytes]) -> None:
     """No text of an error, nor of one behind it, holds a value."""
