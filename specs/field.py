@@ -3,7 +3,8 @@ One data element: what it is called, what it may hold, how it stands on the wire
 
 The notation is the standard's: a kind of content, then a length. `n 6` is six
 digits, `an ..25` up to 25 characters after a length of two digits, `ans ...999`
-after one of three. `b` counts bytes; `x+n 8` is C or D before eight digits.
+after one of three, and so on to six. `b` counts bytes; `x+n 8` is C or D before
+eight digits.
 """
 
 from __future__ import annotations
@@ -27,12 +28,18 @@ _CONTENT: Mapping[str, str] = {
 _PATTERNS: Mapping[str, re.Pattern[str]] = {
     kind: re.compile(content) for kind, content in _CONTENT.items()
 }
-_NOTATION = re.compile(r"(n|a|an|ns|ans|z|b|x\+n) (\.{0,3})([1-9][0-9]{0,2})")
+_NOTATION = re.compile(r"(n|a|an|ns|ans|z|b|x\+n) (\.{0,6})([1-9][0-9]{0,5})")
+
+#: EBCDIC, by Python's names: code page 500 and 037 differ in seven signs, such as ! and |.
+EBCDIC = frozenset({"cp500", "cp037"})
 
 #: How a value stands on the wire, and the kinds that may stand so.
+_TEXT_KINDS = frozenset({"n", "a", "an", "ns", "ans", "z", "x+n"})
 _ENCODINGS: Mapping[str, frozenset[str]] = {
-    "ascii": frozenset({"n", "a", "an", "ns", "ans", "z", "x+n"}),
-    "latin-1": frozenset({"n", "a", "an", "ns", "ans", "z", "x+n"}),
+    "ascii": _TEXT_KINDS,
+    "latin-1": _TEXT_KINDS,
+    "cp500": _TEXT_KINDS,
+    "cp037": _TEXT_KINDS,
     "hex": frozenset({"b"}),  # two characters a byte; a length counts characters
     "binary": frozenset({"b"}),
     "bcd": frozenset({"n", "z"}),  # two digits a byte, an odd one padded on the left
@@ -86,10 +93,6 @@ class Field:
             ("pattern", _PATTERNS[kind]),
         ):
             object.__setattr__(self, name, value)
-        if dots and self._wire_length >= 10 ** len(dots):
-            raise FieldError(
-                f"DE {self.number}: {self.notation!r} is longer than its length can say"
-            )
 
     @property
     def _wire_length(self) -> int:
@@ -101,13 +104,24 @@ class Field:
         return self.length
 
     def codec(self, lengths: str) -> dict[str, Any]:
-        """The same in pyiso8583's terms; `lengths` is "ascii" or "bcd"."""
-        raw = self.encoding not in ("ascii", "latin-1", "hex")
+        """
+        The same in pyiso8583's terms, with lengths in "ascii", "bcd", "b" (binary) or EBCDIC.
+
+        Raises `FieldError` where the field may be longer than its length can say.
+        """
+        digits, is_packed = self.length_digits, lengths in ("bcd", "b")
+        len_type = (digits + 1) // 2 if is_packed else digits
+        most = 256**len_type if lengths == "b" else 10**digits
+        if digits and self._wire_length >= most:
+            raise FieldError(
+                f"DE {self.number}: {self.notation!r} is longer than its length can say"
+            )
+        raw = self.encoding in ("binary", "bcd", "bcd-right", "amount")
         text = "ascii" if self.encoding == "hex" else self.encoding
         return {
             "data_enc": "b" if raw else text,
             "len_enc": lengths,
-            "len_type": (self.length_digits + 1) // 2 if lengths == "bcd" else self.length_digits,
+            "len_type": len_type,
             "max_len": self._wire_length,
             "desc": self.name,
             **_PADS.get(self.encoding, {}),

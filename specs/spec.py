@@ -18,23 +18,29 @@ from typing import Any, TypeGuard
 from specs.field import Field, FieldError
 
 _FOLDER = Path(__file__).parent
-_DE_MAX = 128
+_DE_MAX, _DE_REQUIRED = 192, 128  # the third bitmap is for those dialects that have it
 _SENSITIVITIES = ("", "pan", "secret", "code")
 _RESPONSE_CODE, _ICC_DATA, _NETWORK_CODE, _FILE_UPDATE_CODE = 39, 55, 70, 91
 _MACS = frozenset({64, 128})
 
 #: How the MTI, a bitmap and a field's length stand on the wire: ours → pyiso8583's.
-_MTI_ENCODINGS = {"ascii": "ascii", "bcd": "b"}
+_MTI_ENCODINGS = {"ascii": "ascii", "bcd": "b", "cp500": "cp500", "cp037": "cp037"}
 _BITMAP_ENCODINGS = {"hex": "ascii", "binary": "b"}
-_LENGTH_ENCODINGS = ("ascii", "bcd")
+_LENGTH_ENCODINGS = {
+    "ascii": "ascii",
+    "bcd": "bcd",
+    "binary": "b",
+    "cp500": "cp500",
+    "cp037": "cp037",
+}
 
 _TABLES = frozenset(
     {
         "version", "mti", "bitmap", "lengths", "message_key",
-        "fields", "classes", "response_codes", "additional_data", "advices", "amounts",
+        "fields", "classes", "response_codes", "advices", "amounts",
     }
 )  # fmt: skip
-_OPTIONAL = frozenset({"file_updates", "key_exchange"})
+_OPTIONAL = frozenset({"additional_data", "file_updates", "key_exchange"})
 _KEY_LAYOUTS = ("key-block", "cryptogram")
 
 
@@ -93,7 +99,7 @@ class Spec:
     response_codes: Mapping[str, str]  #: our reason → DE39
     approving: frozenset[str]  #: the DE39 with which an advice says that it was approved
     fee_is_added: bool  #: DE28 comes on top of DE4, and is not inside it
-    additional_data: AdditionalData
+    additional_data: AdditionalData | None  #: none: DE48 is something else in this dialect
     file_updates: FileUpdates | None  #: none: no network of this dialect is told of cards
     key_exchange: KeyExchange | None  #: none: zone keys do not travel in this dialect
 
@@ -101,6 +107,11 @@ class Spec:
     def icc_data_encoding(self) -> str:
         """How DE55 stands on the wire: "hex" or "binary". In a message it is hex."""
         return self.fields[_ICC_DATA].encoding
+
+    @property
+    def has_third_bitmap(self) -> bool:
+        """DE65 announces a bitmap of DE129 to 192, right after the second."""
+        return max(self.fields) > _DE_REQUIRED
 
 
 def known() -> list[str]:
@@ -134,7 +145,7 @@ def load(name: str) -> Spec:
 def _spec(name: str, document: dict[str, Any]) -> Spec:
     _only(document, "the dialect", _TABLES | (document.keys() & _OPTIONAL))
     version = _text(document["version"], "version", r"[0-9]")
-    lengths = _one_of(document["lengths"], "lengths", _LENGTH_ENCODINGS)
+    lengths = _LENGTH_ENCODINGS[_one_of(document["lengths"], "lengths", _LENGTH_ENCODINGS)]
     fields = _fields(document["fields"])
     return Spec(
         name=name,
@@ -146,7 +157,7 @@ def _spec(name: str, document: dict[str, Any]) -> Spec:
         response_codes=_response_codes(document["response_codes"], fields),
         approving=_approving(document["advices"], fields),
         fee_is_added=_fee_is_added(document["amounts"]),
-        additional_data=_additional_data(document["additional_data"]),
+        additional_data=_additional_data(document.get("additional_data")),
         file_updates=_file_updates(document.get("file_updates"), fields),
         key_exchange=_key_exchange(document.get("key_exchange"), fields),
     )
@@ -167,7 +178,7 @@ def _fields(rows: Any) -> dict[int, Field]:
         name, notation, encoding, sensitivity = texts
         _one_of(sensitivity, f"DE {number}: sensitivity", _SENSITIVITIES)
         fields[number] = Field(number, name, notation, encoding, sensitivity)
-    missing = [str(number) for number in range(1, _DE_MAX + 1) if number not in fields]
+    missing = [str(number) for number in range(1, _DE_REQUIRED + 1) if number not in fields]
     if missing:
         raise SpecError(f"fields: DE {', '.join(missing)} missing")
     _distinct([field.name for field in fields.values()], "fields: name")
@@ -284,7 +295,9 @@ def _fee_is_added(table: Any) -> bool:
     )
 
 
-def _additional_data(table: Any) -> AdditionalData:
+def _additional_data(table: Any) -> AdditionalData | None:
+    if table is None:
+        return None
     where = "additional_data"
     _only(table, where, {"tag_digits", "length_digits", "tags"})
     digits = {}
@@ -316,6 +329,9 @@ def _numbers(value: Any, where: str, fields: Mapping[int, Field]) -> tuple[int, 
     if not isinstance(value, list) or not all(_is_de(number) for number in value):
         raise SpecError(f"{where}: must be a list of DE numbers")
     _distinct(value, f"{where}: DE")
+    for number in value:
+        if number not in fields:
+            raise SpecError(f"{where}: DE {number} is no field of the dialect")
     return tuple(value)
 
 

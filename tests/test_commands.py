@@ -11,6 +11,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
+from specs.spec import known
 from specs.spec import load as load_spec
 from switch.mask import mask_pan
 from switch.wire.message import Message, encode
@@ -24,8 +25,9 @@ from tests.process import (
     environment,
     running,
 )
-from tests.traffic import PLAIN, chip, code, ecommerce, load_card, purchase, stripe
+from tests.traffic import PLAIN, ROOT, chip, code, ecommerce, load_card, purchase, stripe
 from tests.typed import typed
+from tests.wire.strategies import golden_formats, spec_of
 
 ASCII = load_spec("iso87-ascii")
 
@@ -37,6 +39,19 @@ def hex_of(*messages: Message, dialect: str = "iso87-ascii") -> str:
 
 
 # describe
+
+
+@pytest.mark.parametrize("wire_format", golden_formats())
+def test_describe_speaks_every_dialect(wire_format: str) -> None:
+    """A message of each wire format is told by the version and the names of its dialect."""
+    dialect, (message, raw) = spec_of(wire_format), golden_formats()[wire_format][0]
+    said = typed("describe", "--dialect", dialect, told=raw.hex())
+    assert (0, "") == (said.exit_code, said.stderr)
+    year = {"0": 1987, "1": 1993, "2": 2003}[message.mti[0]]
+    assert f"{message.mti} authorization request (ISO 8583:{year})" in said.stdout
+    assert f"pan                                  {mask_pan(message.fields[2])}" in said.stdout
+    for secret in (message.fields[2], message.fields[52]):
+        assert secret not in said.stdout
 
 
 @pytest.mark.parametrize("dialect", ["iso87-ascii", "iso87-binary"])
@@ -150,13 +165,46 @@ async def test_a_reset_beside_a_running_switch_begins_anew(quick_path: Path) -> 
         assert [] == switch.lines("database_died")
 
 
+# dialects
+
+
+def test_dialects_are_listed() -> None:
+    """Each dialect has a line with its name and its version of the standard."""
+    said = typed("dialects")
+    assert (0, "") == (said.exit_code, said.stderr)
+    assert known() == [line.split()[0] for line in said.stdout.splitlines()]
+    assert "visa-base1         ISO 8583:1987  147 fields, MTI packed" in said.stdout
+
+
+def test_a_dialect_of_ones_own_is_checked(tmp_path: Path) -> None:
+    """A dialect that makes sense is told in its line; of one that does not, where and why."""
+    text = (ROOT / "specs/visa_base1.toml").read_text()
+    mine = tmp_path / "mine.toml"
+    mine.write_text(text)
+    said = typed("dialects", "check", str(mine))
+    assert (0, "") == (said.exit_code, said.stderr)
+    assert said.stdout.startswith("mine ")
+    row = '"pan",                                  "n ..19"'
+    line = 1 + text[: text.index(row)].count("\n")
+    for name, good, bad, reason in (
+        ("long", row, row.replace("n ..19", "n ..300"), f", line {line}: DE 2: 'n ..300' is long"),
+        ("mute", 'closed                   = "46"', "", ": response_codes: closed missing"),
+    ):
+        assert good in text
+        mine = tmp_path / f"{name}.toml"
+        mine.write_text(text.replace(good, bad, 1))
+        said = typed("dialects", "check", str(mine))
+        assert 1 == said.exit_code
+        assert said.stderr.startswith(f"switch: {mine}{reason}")
+
+
 # Help.
 
 
 @pytest.mark.parametrize(
     "words",
     [(), ("run",), ("migrate",), ("demo",), ("demo", "reset"), ("demo", "cards"), ("describe",),
-     ("replay",)],
+     ("replay",), ("dialects",), ("dialects", "check")],
     ids=" ".join,
 )  # fmt: skip
 @pytest.mark.parametrize("asking", ["--help", "-h"])

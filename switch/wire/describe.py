@@ -94,7 +94,7 @@ def _tags(number: int, value: str, spec: Spec) -> dict[str, tuple[str, str]] | N
     """DE48 and DE55 by tag, value and sensitivity; None for what is not to be read so."""
     layout = spec.additional_data
     try:
-        if number == _ADDITIONAL_DATA:
+        if number == _ADDITIONAL_DATA and layout is not None:
             values = decode_additional_data(
                 value, tag_digits=layout.tag_digits, length_digits=layout.length_digits
             )
@@ -123,7 +123,7 @@ def _masked(value: str, sensitivity: str) -> str:
 
 
 def _tag_names(number: int, spec: Spec) -> Mapping[str, str]:
-    if number == _ADDITIONAL_DATA:
+    if number == _ADDITIONAL_DATA and spec.additional_data is not None:
         return spec.additional_data.names
     return {**TAG_NAMES, **SECRET_TAG_NAMES}
 

@@ -33,8 +33,8 @@ class Authenticated:
 
 
 def can_carry_mac(spec: Spec) -> bool:
-    """Whether DE64 and DE128 of a dialect are of a fixed length that a code fits."""
-    return all(
+    """Whether DE64 and DE128 are the last of a message, of a fixed length that a code fits."""
+    return not spec.has_third_bitmap and all(
         field.kind == "b" and not field.length_digits and LENGTH_MIN <= field.length <= LENGTH_MAX
         for field in (spec.fields[MAC], spec.fields[MAC_2])
     )
@@ -80,6 +80,8 @@ def _announced(payload: bytes, spec: Spec) -> tuple[Field | None, int]:
     if bits & _SECONDARY:
         number, at, after = MAC_2, after, after + size
         bits = _bits(payload[at:after], spec)
+        if bits & _SECONDARY:  # a third: DE128 is not the last
+            return None, after
     return (spec.fields[number] if bits & _LAST else None), after
 
 

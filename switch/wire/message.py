@@ -12,10 +12,11 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import iso8583
 
-from specs.field import Field
+from specs.field import EBCDIC, Field
 from specs.spec import Spec
 from switch.wire.error import MessageError
 from switch.wire.mti import is_mti, without_repeat
@@ -23,16 +24,25 @@ from switch.wire.plan import MAC_FIELDS, plans, without_blanks
 
 __all__ = ["Message", "MessageError", "decode", "encode", "require"]
 
-#: Fields that are bitmaps. The codec keeps 1; a third bitmap (65) no dialect here has.
+#: Fields that are bitmaps, which the codec keeps for itself.
 _BITMAP_FIELDS = frozenset({1, 65})
 
-#: One bitmap, or two where the first says so; never a third.
-_BITMAPS: Mapping[str, re.Pattern[bytes]] = {
-    "ascii": re.compile(
+#: One bitmap, or two where the first says so; and a third where the second says so and the
+#: dialect has one. By how they stand and by how many there may be.
+_BITMAPS: Mapping[tuple[str, int], re.Pattern[bytes]] = {
+    ("ascii", 2): re.compile(
         rb"[0-7][0-9A-Fa-f]{15}|[89A-Fa-f][0-9A-Fa-f]{15}[0-7][0-9A-Fa-f]{15}",
     ),
-    "b": re.compile(
+    ("ascii", 3): re.compile(
+        rb"[0-7][0-9A-Fa-f]{15}|[89A-Fa-f][0-9A-Fa-f]{15}"
+        rb"(?:[0-7][0-9A-Fa-f]{15}|[89A-Fa-f][0-9A-Fa-f]{31})",
+    ),
+    ("b", 2): re.compile(
         rb"[\x00-\x7f].{7}|[\x80-\xff].{7}[\x00-\x7f].{7}",
+        re.DOTALL,
+    ),
+    ("b", 3): re.compile(
+        rb"[\x00-\x7f].{7}|[\x80-\xff].{7}(?:[\x00-\x7f].{7}|[\x80-\xff].{15})",
         re.DOTALL,
     ),
 }
@@ -72,7 +82,7 @@ class _Rule:
     fits: Callable[[str], re.Match[str] | None]
     from_codec: Callable[[str], str] | None
     to_codec: Callable[[str], str] | None
-    length_is_text: bool
+    is_length: Callable[[bytes], bool] | None  #: where the length is text: that it is digits
 
 
 @cache
@@ -84,12 +94,19 @@ def _rules(spec: Spec) -> dict[str, _Rule]:
             fits=field.pattern.fullmatch,
             from_codec=_from_codec(field),
             to_codec=_to_codec(field),
-            length_is_text=bool(field.length_digits)
-            and spec.codec[str(number)]["len_enc"] == "ascii",
+            is_length=_is_length(spec.codec[str(number)]) if field.length_digits else None,
         )
         for number, field in spec.fields.items()
         if number not in _BITMAP_FIELDS
     }
+
+
+def _is_length(codec: Mapping[str, Any]) -> Callable[[bytes], bool] | None:
+    """What Python's `int` does not ask: digits alone, no sign, space or underscore."""
+    encoding = codec["len_enc"]
+    if encoding in EBCDIC:
+        return lambda length: length.decode(encoding).isdecimal()
+    return bytes.isdigit if encoding == "ascii" else None
 
 
 def _from_codec(field: Field) -> Callable[[str], str] | None:
@@ -119,10 +136,13 @@ def decode(data: bytes, spec: Spec) -> Message:
     Raises `MessageError`, and nothing else, for bytes that are not a message of
     the dialect to their last one. Time is linear in the length.
     """
-    mti = _mti(data, spec)
-    bitmap_at = _mti_size(spec)
-    if not _BITMAPS[spec.codec["p"]["data_enc"]].match(data, bitmap_at):
-        raise MessageError("bitmap", "bitmap", bitmap_at, Message(mti, {}))
+    head = _head(spec)
+    mti = _mti(data, head)
+    bitmaps = head.bitmaps.match(data, head.size)
+    if not bitmaps:
+        raise MessageError("bitmap", "bitmap", head.size, Message(mti, {}))
+    if head.unknown and (number := _unknown(bitmaps[0], spec)):
+        raise MessageError("unknown", f"de_{number}", head.size, Message(mti, {}))
     short = plans(spec)
     if short.are_possible and (found := short.decode(data)) is not None:
         return Message(mti, found)
@@ -143,7 +163,7 @@ def decode_at_length(data: bytes, mti: str, spec: Spec) -> Message:
             value = rule.from_codec(value)  # noqa: PLW2901 - the same value in our form
         if rule.fits(value) is None:
             fault = fault or _Fault("format", key, _offset(key, encoded))
-        elif rule.length_is_text and not encoded[key]["len"].isdigit():
+        elif rule.is_length is not None and not rule.is_length(encoded[key]["len"]):
             fault = fault or _Fault("length", key, _offset(key, encoded))
         else:
             fields[rule.number] = value
@@ -195,16 +215,42 @@ def require(message: Message, spec: Spec) -> None:
             raise MessageError("missing", spec.fields[number].name, readable=message)
 
 
-def _mti_size(spec: Spec) -> int:
-    return 2 if spec.codec["t"]["data_enc"] == "b" else 4
+@dataclass(frozen=True, slots=True)
+class _Head:
+    """How a message of a dialect begins, made once."""
+
+    encoding: str  #: of the MTI: "" where it is packed
+    size: int  #: of the MTI, in bytes
+    bitmaps: re.Pattern[bytes]
+    unknown: frozenset[int]  #: what the bitmaps can announce and the dialect has not
 
 
-def _mti(data: bytes, spec: Spec) -> str:
-    size = _mti_size(spec)
-    mti = data[:2].hex() if size == 2 else data[:4].decode("latin-1")
+@cache
+def _head(spec: Spec) -> _Head:
+    mti, bitmap = spec.codec["t"]["data_enc"], spec.codec["p"]["data_enc"]
+    count = 3 if spec.has_third_bitmap else 2
+    return _Head(
+        encoding="" if mti == "b" else "latin-1" if mti == "ascii" else mti,
+        size=spec.codec["t"]["max_len"],
+        bitmaps=_BITMAPS[bitmap, count],
+        unknown=frozenset(range(1, 64 * count + 1)) - spec.fields.keys(),
+    )
+
+
+def _mti(data: bytes, head: _Head) -> str:
+    first = data[: head.size]
+    mti = first.decode(head.encoding) if head.encoding else first.hex()
     if not is_mti(mti):
-        raise MessageError("length" if len(data) < size else "format", "mti", 0)
+        raise MessageError("length" if len(data) < head.size else "format", "mti", 0)
     return mti
+
+
+def _unknown(bitmaps: bytes, spec: Spec) -> int | None:
+    """The first field that is announced and that the dialect has not: none can follow it."""
+    raw = bitmaps if spec.codec["p"]["data_enc"] == "b" else bytes.fromhex(bitmaps.decode("ascii"))
+    bits, width = int.from_bytes(raw, "big"), 8 * len(raw)
+    announced = (number for number in sorted(_head(spec).unknown) if number <= width)
+    return next((number for number in announced if bits >> (width - number) & 1), None)
 
 
 def _decoded(data: bytes, spec: Spec) -> tuple[_Values, _Parts, _Fault | None]:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from switch.wire.error import MessageError
 
-_VERSIONS: Mapping[str, str] = {"0": "1987", "1": "1993", "2": "2003"}
+VERSIONS: Mapping[str, str] = {"0": "1987", "1": "1993", "2": "2003"}
 _CLASSES: Mapping[str, str] = {
     "1": "authorization",
     "2": "financial",
@@ -83,7 +83,7 @@ def in_words(mti: str) -> str:
     """0121 → "authorization advice, repeat (ISO 8583:1987)"."""
     function = _FUNCTIONS.get(_checked(mti)[2], "of unknown function")
     repeat = ", repeat" if is_repeat(mti) else ""
-    version = _VERSIONS.get(mti[0], "of unknown version")
+    version = VERSIONS.get(mti[0], "of unknown version")
     return f"{message_class(mti)} {function}{repeat} (ISO 8583:{version})"
 
 

@@ -48,9 +48,11 @@ class Plans:
     """The plans of one dialect, made as bitmaps come."""
 
     def __init__(self, spec: Spec) -> None:
-        self.are_possible = spec.codec["t"]["data_enc"] == spec.codec["p"][
-            "data_enc"
-        ] == "ascii" and all(_is_text(field, spec) for field in spec.fields.values())
+        self.are_possible = (
+            spec.codec["t"]["data_enc"] == spec.codec["p"]["data_enc"] == "ascii"
+            and not spec.has_third_bitmap
+            and all(_is_text(field, spec) for field in spec.fields.values())
+        )
         self._steps = {
             number: _Step(
                 number,

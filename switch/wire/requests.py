@@ -331,7 +331,7 @@ def _icc(message: Message) -> Mapping[str, str]:
 def _additional(message: Message, spec: Spec) -> Mapping[str, str]:
     """DE48 by the dialect's names."""
     layout, data = spec.additional_data, message.fields.get(48)
-    if not data:
+    if layout is None or not data:
         return {}
     try:
         elements = decode_additional_data(

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from specs.spec import SpecError, load
+from specs.spec import SpecError, known, load
+from switch.rules.reason import Reason
 
 FOLDER = Path(__file__).parents[2] / "specs"
 ASCII = (FOLDER / "iso87_ascii.toml").read_text()
@@ -14,10 +15,49 @@ ASCII = (FOLDER / "iso87_ascii.toml").read_text()
 DIALECTS = ["iso87-ascii", "iso87-binary"]
 
 
-@pytest.mark.parametrize("name", DIALECTS)
+@pytest.mark.parametrize("name", known())
 def test_every_field_stands(name: str) -> None:
-    """A dialect says all 128 fields."""
-    assert list(range(1, 129)) == sorted(load(name).fields)
+    """A dialect says all 128 fields, and those of a third bitmap where it has one."""
+    numbers = sorted(load(name).fields)
+    assert list(range(1, 129)) == numbers[:128]
+    assert load(name).has_third_bitmap == (name == "visa-base1") == (len(numbers) > 128)
+
+
+@pytest.mark.parametrize("name", known())
+def test_every_reason_has_a_code(name: str) -> None:
+    """A dialect has a DE39 for every reason and for both approvals, and for nothing else."""
+    spec = load(name)
+    reasons = {reason.value for reason in Reason} | {"approved", "approved_partial"}
+    assert reasons == spec.response_codes.keys()
+    assert spec.response_codes["approved"] in spec.approving
+
+
+@pytest.mark.parametrize("name", known())
+def test_what_may_not_be_seen(name: str) -> None:
+    """In every dialect the PAN is a PAN; tracks, PIN block, chip and private data are secret."""
+    fields = load(name).fields
+    assert fields[2].sensitivity == "pan"
+    for number in (34, 35, 36, 45, 52, 55, 102, 103, *range(120, 128)):
+        assert fields[number].sensitivity == "secret"
+    assert fields[48].sensitivity in ("code", "secret")
+    for number in (64, 128):
+        assert fields[number].sensitivity == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "version", "digits"),
+    [("iso87-binary-icc", "0", 2), ("iso93-ascii", "1", 3), ("iso93-binary", "1", 3),
+     ("cmf-2003", "2", 4), ("visa-base1", "0", 2), ("mastercard-cis", "0", 2),
+     ("postilion", "0", 2)],
+)  # fmt: skip
+def test_versions(name: str, version: str, digits: int) -> None:
+    """A dialect's requests begin with its version; its DE39 is of two, three or four digits."""
+    spec = load(name)
+    assert version == spec.version
+    assert {f"{version}{rest}" for rest in ("100", "120", "200", "220", "400", "420", "800")} <= (
+        spec.classes.keys()
+    )
+    assert digits == spec.fields[39].length
 
 
 def test_dash_and_underscore() -> None:
@@ -129,7 +169,7 @@ def test_icc_data_encoding(dialect: str) -> None:
 
 def test_unknown_dialect_lists_the_known() -> None:
     """A dialect that does not exist is refused with those that do."""
-    with pytest.raises(SpecError, match=r"unknown dialect 'iso99': known are iso87-ascii, iso87-b"):
+    with pytest.raises(SpecError, match=r"unknown dialect 'iso99': known are cmf-2003, iso87-asc"):
         load("iso99")
 
 
@@ -157,9 +197,9 @@ ROW_4 = '[  4, "amount_transaction",                   "n 12",        "ascii",  
         (ROW_4, ROW_4.replace("amount_transaction", "pan"), "fields: name pan stands twice"),
         (ROW_4, ROW_4.replace("amount_transaction", "Amount"), "'Amount' is not snake_case"),
         (ROW_4, '[4, "amount"],', "DE 4: must say name, notation, encoding and sensitivity"),
-        (ROW_4, ROW_4.replace("  4", "129"), "a row must begin with a DE number of 1 to 128"),
-        (ROW_4, ROW_4.replace("  4", '"4"'), "a row must begin with a DE number of 1 to 128"),
-        (ROW_4, "4,", "a row must begin with a DE number of 1 to 128"),
+        (ROW_4, ROW_4.replace("  4", "193"), "a row must begin with a DE number of 1 to 192"),
+        (ROW_4, ROW_4.replace("  4", '"4"'), "a row must begin with a DE number of 1 to 192"),
+        (ROW_4, "4,", "a row must begin with a DE number of 1 to 192"),
         ('"b ...499",    "hex"', '"ans ...999", "ascii"', "DE 55: notation must be b"),
         ('"x+n 8",       "ascii"', '"x+n 7", "amount"', "an even count of digits"),
         ('version     = "0"', "version = 0", "version: 0 is not of the form"),
@@ -169,7 +209,8 @@ ROW_4 = '[  4, "amount_transaction",                   "n 12",        "ascii",  
         ('lengths     = "ascii"', 'lengths = "b"', "lengths: 'b' is not one of 'ascii', 'bcd'"),
         ('mti         = "ascii"', "mti = []", r"mti: \[\] is not one of 'ascii', 'bcd'"),
         ("[7, 11, 32, 37, 41] #", "[7, 7] #", "message_key: DE 7 stands twice"),
-        ("[7, 11, 32, 37, 41] #", "[7, 129] #", "message_key: must be a list of DE numbers"),
+        ("[7, 11, 32, 37, 41] #", "[7, 130] #", "message_key: DE 130 is no field of the dialect"),
+        ("[7, 11, 32, 37, 41] #", "[7, 193] #", "message_key: must be a list of DE numbers"),
         ("[7, 11, 32, 37, 41] #", "[true] #", "message_key: must be a list of DE numbers"),
         ("0800 = {", "0810 = {", "classes.0810: not a request MTI of version 0"),
         ("0800 = {", "0801 = {", "classes.0801: not a request MTI of version 0"),

@@ -27,14 +27,45 @@ _ALPHABETS = {
 
 def golden(name: str) -> list[tuple[Message, bytes]]:
     """The messages of a golden file: fields and the bytes another implementation made of them."""
-    pairs = []
-    for line in (_GOLDEN / f"{name}.jsonl").read_text().splitlines():
-        entry = json.loads(line)
-        fields = {
-            int(number): value.removeprefix("0x") for number, value in entry["fields"].items()
-        }
-        pairs.append((Message(entry["mti"], fields), bytes.fromhex(entry["hex"])))
-    return pairs
+    return [_pair(line) for line in (_GOLDEN / f"{name}.jsonl").read_text().splitlines()]
+
+
+def _pair(line: str) -> tuple[Message, bytes]:
+    entry = json.loads(line)
+    fields = {int(number): value.removeprefix("0x") for number, value in entry["fields"].items()}
+    return Message(entry["mti"], fields), bytes.fromhex(entry["hex"])
+
+
+def spec_of(wire_format: str) -> str:
+    """The dialect of a format of `golden/messages.jsonl`."""
+    generic = {
+        "iso87-ascii, generic definition": "iso87-ascii",
+        "iso87-binary, generic definition": "iso87-binary-icc",
+    }
+    return generic.get(wire_format, wire_format)
+
+
+def golden_formats() -> dict[str, list[tuple[Message, bytes]]]:
+    """The messages of nine wire formats by another implementation, by format."""
+    formats: dict[str, list[tuple[Message, bytes]]] = {}
+    for line in (_GOLDEN / "messages.jsonl").read_text().splitlines():
+        formats.setdefault(json.loads(line)["format"], []).append(_pair(line))
+    return formats
+
+
+def head(spec: Spec, numbers: set[int]) -> bytes:
+    """A true MTI and true bitmaps of a dialect that announce these fields."""
+    mti, bitmap = spec.codec["t"]["data_enc"], spec.codec["p"]["data_enc"]
+    highest = max(numbers, default=0)
+    count = 3 if highest > 128 else 2 if highest > 64 else 1
+    bits = sum(
+        1 << (64 * count - number) for number in numbers | set(range(1, 64 * count - 64, 64))
+    )
+    raw = bits.to_bytes(8 * count, "big")
+    version = f"{spec.version}100"
+    return (bytes.fromhex(version) if mti == "b" else version.encode(mti)) + (
+        raw if bitmap == "b" else raw.hex().upper().encode(bitmap)
+    )
 
 
 def values(field: Field) -> st.SearchStrategy[str]:
@@ -58,4 +89,4 @@ def messages(draw: st.DrawFn, spec: Spec) -> Message:
         st.sets(st.sampled_from([n for n in spec.fields if n not in (1, 65)]), max_size=20)
     )
     fields = {number: draw(values(spec.fields[number])) for number in sorted(numbers)}
-    return Message(draw(st.from_regex(r"0[0-9]{3}", fullmatch=True)), fields)
+    return Message(draw(st.from_regex(rf"{spec.version}[0-9]{{3}}", fullmatch=True)), fields)

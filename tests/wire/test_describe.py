@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from specs.spec import Spec, load
+from specs.spec import Spec, known, load
 from specs.tlv import encode_ber
 from switch.wire.describe import as_json, describe
 from switch.wire.message import Message
-from tests.wire.strategies import golden, messages
+from tests.wire.strategies import golden_formats, messages, spec_of
 
 SPEC = load("iso87-ascii")
-SPECS = [pytest.param(SPEC, id="ascii"), pytest.param(load("iso87-binary"), id="binary")]
+SPECS = [pytest.param(load(name), id=name) for name in known()]
 PAN = "4761739000000012"
 
 REQUEST = Message(
@@ -130,10 +130,11 @@ def test_no_pan_is_seen(spec: Spec, data: st.DataObject, pan: str, where: int) -
     assert pan in describe(message, spec, clear=True)
 
 
-@pytest.mark.parametrize("spec", SPECS)
-def test_golden_messages_are_described(spec: Spec) -> None:
+@pytest.mark.parametrize("wire_format", golden_formats())
+def test_golden_messages_are_described(wire_format: str) -> None:
     """Every golden message has a line a field, and its PAN in none."""
-    for message, _ in golden(spec.name.replace("-", "_")):
+    spec = load(spec_of(wire_format))
+    for message, _ in golden_formats()[wire_format]:
         text = describe(message, spec)
         for number in message.fields:
             assert f"{number:>5}  {spec.fields[number].name}" in text

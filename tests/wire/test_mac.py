@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from specs.spec import Spec, load
+from specs.spec import Spec, known, load
 from switch.wire.mac import can_carry_mac, encode_with_room, put_mac, split_mac
 from switch.wire.message import Message, MessageError, decode, encode
 from tests.wire.strategies import messages
@@ -206,6 +206,29 @@ def test_room(tmp_path: Path, notation: str, encoding: str, can: bool) -> None:
     assert can is can_carry_mac(spec)
     if notation == "b 4":
         assert HALF.hex().upper() == decode(sealed(SHORT, spec), spec).fields[64]
+
+
+@pytest.mark.parametrize("dialect", [name for name in known() if name != "visa-base1"])
+@pytest.mark.parametrize("fields", [{11: 1}, {11: 1, 94: 1}], ids=["64", "128"])
+def test_room_in_every_dialect(dialect: str, fields: dict[int, int]) -> None:
+    """Every dialect of two bitmaps carries codes, as long as its field, in DE64 and DE128."""
+    spec = load(dialect)
+    assert can_carry_mac(spec)
+    message = Message(f"{spec.version}800", {n: "1" * spec.fields[n].length for n in fields})
+    payload = sealed(message, spec)
+    parts = split_mac(payload, spec)
+    last = 128 if 94 in fields else 64
+    assert parts is not None
+    assert MAC[: spec.fields[last].length] == parts.mac
+    assert {**message.fields, last: parts.mac.hex().upper()} == decode(payload, spec).fields
+
+
+def test_no_room_before_a_third_bitmap() -> None:
+    """Where a third bitmap may come DE128 is not the last field: what stands last is no code."""
+    visa = load("visa-base1")
+    assert not can_carry_mac(visa)
+    payload = encode(Message("0100", {11: "000001", 128: MAC.hex().upper(), 130: "010203"}), visa)
+    assert split_mac(payload, visa) is None
 
 
 #: A line of the page's table: dialect, bytes, and the code by either padding.

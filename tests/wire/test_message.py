@@ -9,7 +9,7 @@ import pytest
 
 from specs.spec import Spec, load
 from switch.wire.message import Message, MessageError, decode, encode, require
-from tests.wire.strategies import golden
+from tests.wire.strategies import golden, golden_formats, head, spec_of
 
 ASCII, BINARY = load("iso87-ascii"), load("iso87-binary")
 SPECS = [pytest.param(spec, id=spec.name) for spec in (ASCII, BINARY)]
@@ -26,6 +26,25 @@ def test_golden(spec: Spec, message: Message, data: bytes) -> None:
     """What another implementation wrote is read, and written again byte for byte."""
     assert message == decode(data, spec)
     assert data == encode(message, spec)
+
+
+FORMATS = [
+    pytest.param(load(spec_of(wire_format)), message, data, id=f"{wire_format}-{index}")
+    for wire_format, pairs in golden_formats().items()
+    for index, (message, data) in enumerate(pairs)
+]
+
+
+@pytest.mark.parametrize(("spec", "message", "data"), FORMATS)
+def test_golden_formats(spec: Spec, message: Message, data: bytes) -> None:
+    """The same for nine wire formats of three versions of the standard."""
+    assert message == decode(data, spec)
+    assert data == encode(message, spec)
+
+
+def test_golden_formats_are_nine() -> None:
+    """None of the nine formats and of the sixteen messages of each is left out."""
+    assert [16] * 9 == [len(pairs) for pairs in golden_formats().values()]
 
 
 def test_golden_binary_icc_data(tmp_path: Path) -> None:
@@ -158,6 +177,82 @@ def test_faults_binary(data: str, problem: str, field: str, offset: int) -> None
     assert (problem, field, offset) == (error.problem, error.field, error.offset)
 
 
+VISA, MASTERCARD = load("visa-base1"), load("mastercard-cis")
+
+
+@pytest.mark.parametrize(
+    ("dialect", "number", "value", "wire"),
+    [
+        # a binary length counts the digits of packed digits …
+        ("visa-base1", 2, "4761739000000012", "10" "4761739000000012"),
+        ("visa-base1", 2, "476173900000001", "0F" "0476173900000001"),
+        ("visa-base1", 35, "4761=3012", "09" "04761D3012"),
+        # … and the bytes of text and of binary values; two bytes of it after four dots
+        ("visa-base1", 44, "5  M", "04" "F54040D4"),
+        ("visa-base1", 55, "82023C00", "04" "82023C00"),
+        ("visa-base1", 110, "0102", "0002" "0102"),
+        ("visa-base1", 28, "D00000100", "C4F0F0F0F0F0F1F0F0"),
+        ("visa-base1", 49, "978", "0978"),
+        ("mastercard-cis", 2, "4761739000000012", "F1F6" "F4F7F6F1F7F3F9F0F0F0F0F0F0F0F1F2"),
+        ("mastercard-cis", 48, "R8001M", "F0F0F6" "D9F8F0F0F1D4"),
+        ("mastercard-cis", 52, "0E0E74D9913BEEA8", "0E0E74D9913BEEA8"),
+        ("mastercard-cis", 55, "82023C00", "F0F0F4" "82023C00"),
+        ("iso93-binary", 24, "831", "8310"),
+        ("iso93-binary", 35, "4761=3012", "09" "343736313D33303132"),
+        ("iso93-binary", 97, "D0000000000000100", "44" "0000000000000100"),
+        ("iso93-ascii", 55, "82023C00", "303034" "82023C00"),
+        ("cmf-2003", 4, "9782000000002500", "9782000000002500"),
+        ("cmf-2003", 55, "82023C00", "0004" "82023C00"),
+        ("cmf-2003", 64, "0102030A", "0102030A"),
+        ("postilion", 52, "0E0E74D9913BEEA8", "0E0E74D9913BEEA8"),
+        ("postilion", 127, "0102", "303030303032" "0102"),
+    ],
+)  # fmt: skip
+def test_encodings_of_schemes(dialect: str, number: int, value: str, wire: str) -> None:
+    """Each dialect's fields stand on the wire as the public tables say."""
+    spec = load(dialect)
+    message = Message(f"{spec.version}100", {number: value})
+    data = encode(message, spec)
+    assert head(spec, {number}).hex().upper() + wire == data.hex().upper()
+    assert message == decode(data, spec)
+
+
+def test_mti_in_ebcdic() -> None:
+    """An MTI and the lengths may be EBCDIC digits, and are digits and nothing else."""
+    assert encode(Message("0800", {11: "000001"}), MASTERCARD).hex() == (
+        "f0f8f0f0" + "0020000000000000" + "f0f0f0f0f0f1"
+    )
+    for length in ("4ef4", "40f4", "f0da", "6df4"):  # "+4", " 4", "0²", "_4"
+        with pytest.raises(MessageError, match="length: pan") as refused:
+            decode(head(MASTERCARD, {2}) + bytes.fromhex(length) + b"\xf4" * 4, MASTERCARD)
+        assert refused.value.offset == 12
+    with pytest.raises(MessageError, match="format: mti"):
+        decode(b"0800" + bytes(8), MASTERCARD)
+
+
+def test_three_bitmaps() -> None:
+    """Three bitmaps stand one after the other right behind the MTI, before any field."""
+    message = Message("0100", {3: "000000", 70: "301", 149: "000000001000"})
+    data = encode(message, VISA)
+    assert data.hex().upper() == (
+        "0100" "A000000000000000" "8400000000000000" "0000080000000000"
+        "000000" "0301" "000000001000"
+    )  # fmt: skip
+    assert message == decode(data, VISA)
+    assert decode(encode(Message("0100", {149: "0" * 12}), VISA), VISA).fields == {149: "0" * 12}
+
+
+@pytest.mark.parametrize("number", [129, 141, 150, 192])
+def test_unknown_field_of_the_third_bitmap(number: int) -> None:
+    """A bit for a field that the dialect has not is refused: none can be found behind it."""
+    with pytest.raises(MessageError, match=f"unknown: de_{number}") as refused:
+        decode(head(VISA, {2, number}) + bytes(40), VISA)
+    assert refused.value.offset == 2
+    assert refused.value.readable == Message("0100", {})
+    with pytest.raises(MessageError, match=f"unknown: de_{number}"):
+        encode(Message("0100", {number: "00"}), VISA)
+
+
 def test_readable_before_a_cut() -> None:
     """Of a message cut short, what came before the cut can be read."""
     whole = Message("0100", {2: PAN, 4: "000000002500", 37: "632608000003", 41: "TERM0001"})
@@ -195,7 +290,7 @@ def test_readable_without_bitmap() -> None:
     assert refused.value.readable is None
 
 
-@pytest.mark.parametrize("spec", SPECS)
+@pytest.mark.parametrize("spec", [ASCII, BINARY, VISA, MASTERCARD])
 @pytest.mark.parametrize("spoil", [lambda data: data[:-1], lambda data: data + b"\0"])
 def test_no_value_in_an_error(spec: Spec, spoil: Callable[[bytes], bytes]) -> None:
     """No text of an error, nor of one behind it, holds a value."""

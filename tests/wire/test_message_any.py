@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from specs.spec import Spec, load
+from specs.spec import Spec, known, load
 from switch.wire.message import (
     Message,
     MessageError,
@@ -18,10 +18,15 @@ from switch.wire.message import (
     encode_at_length,
 )
 from switch.wire.plan import PLANS_MAX, Plans, plans
-from tests.wire.strategies import golden, messages
+from tests.wire.strategies import golden, golden_formats, head, messages, spec_of
 
 ASCII, BINARY = load("iso87-ascii"), load("iso87-binary")
-SPECS = [pytest.param(spec, id=spec.name) for spec in (ASCII, BINARY)]
+SPECS = [pytest.param(load(name), id=name) for name in known()]
+GOLDEN = [
+    (load(spec_of(wire_format)), message, raw)
+    for wire_format, pairs in golden_formats().items()
+    for message, raw in pairs
+]
 
 
 @pytest.mark.parametrize("spec", SPECS)
@@ -43,23 +48,39 @@ def test_any_bytes(spec: Spec, data: bytes) -> None:
 @given(data=st.data())
 def test_bytes_behind_a_bitmap(spec: Spec, data: st.DataObject) -> None:
     """Any fields behind a true MTI and a true bitmap are a message or a `MessageError`."""
-    numbers = data.draw(st.sets(st.integers(1, 128), max_size=12))
-    bits = sum(1 << (128 - number) for number in numbers | {1})
-    head = bytes.fromhex(f"0100{bits:032X}") if spec is BINARY else b"0100%032X" % bits
-    _read(head + data.draw(st.binary(max_size=200)), spec)
+    numbers = data.draw(st.sets(st.integers(1, max(spec.fields)), max_size=12))
+    _read(head(spec, numbers) + data.draw(st.binary(max_size=200)), spec)
 
 
-@pytest.mark.parametrize("spec", SPECS)
 @given(data=st.data())
-def test_mutations(spec: Spec, data: st.DataObject) -> None:
+@settings(max_examples=500, deadline=None)
+def test_mutations(data: st.DataObject) -> None:
     """A true message with bytes changed, cut out or put in is a message or a `MessageError`."""
-    pairs = golden(spec.name.replace("-", "_"))
-    raw = bytearray(data.draw(st.sampled_from(pairs))[1])
+    spec, _, whole = data.draw(st.sampled_from(GOLDEN))
+    raw = bytearray(whole)
     for _ in range(data.draw(st.integers(1, 4))):
         at = data.draw(st.integers(0, len(raw)))
         cut = data.draw(st.integers(0, 3))
         raw[at : at + cut] = data.draw(st.binary(max_size=3))
     _read(bytes(raw), spec)
+
+
+@pytest.mark.parametrize("wire_format", golden_formats())
+def test_every_cut(wire_format: str) -> None:
+    """A message cut short anywhere is a `MessageError` that says the field and where it begins."""
+    spec = load(spec_of(wire_format))
+    names = {"mti", "bitmap", *(field.name for field in spec.fields.values())}
+    for message, raw in golden_formats()[wire_format][:7]:  # one of each class
+        for size in range(len(raw)):
+            with pytest.raises(MessageError) as refused:
+                decode(raw[:size], spec)
+            error = refused.value
+            assert error.field in names
+            assert error.problem in ("length", "bitmap")
+            assert error.offset is not None
+            assert 0 <= error.offset <= size
+            read = error.readable.fields if error.readable is not None else {}
+            assert read.items() <= message.fields.items()
 
 
 def _read(data: bytes, spec: Spec) -> None:
@@ -94,7 +115,7 @@ def test_plans_are_bounded() -> None:
     assert PLANS_MAX >= len(short._by_numbers)
 
 
-@pytest.mark.parametrize("spec", SPECS)
+@pytest.mark.parametrize("spec", [ASCII, BINARY], ids=["ascii", "binary"])
 def test_linear(spec: Spec) -> None:
     """Ten times the bytes cost no more than a few times ten: also where they are no message."""
     full = Message("0100", dict.fromkeys(range(105, 128), "x" * 999))
