@@ -37,8 +37,8 @@ FIELDS: dict[str, str] = {
     "authorization_code": "DE38 as answered",
     "effect": "of an advice or a reversal: what it did: held, released, posted, reversed, …",
     "repeat": "true where the answer is that of an earlier copy",
-    "outcome": "of the answer: sent, late, unread, link_gone; unanswered, dropped: there was none; "
-    "taken: the message was itself the answer to one of ours",
+    "outcome": "of the answer: sent, late, unread, too_long, link_gone; unanswered, dropped: there "
+    "was none; taken: the message was itself the answer to one of ours",
     # where the time went
     "parse_us": "microseconds from the last byte to the typed request",
     "mac_us": "microseconds to verify the message's authentication code",

@@ -31,13 +31,13 @@ from switch.ledger.ledger import PARTITION_MONTHS_AHEAD
 from switch.ledger.migrate import MigrationError, migrate, pending
 from switch.ledger.queries import QUERIES
 from switch.ledger.unwind import JournalError
+from switch.links.format import format_of
 from switch.links.link import LinkError
 from switch.operate.admin import AdminError
 from switch.operate.events import Operator
 from switch.rules.program import ProgramError
 from switch.rules.reason import Reason
 from switch.settings import Settings, SettingsError
-from switch.wire.frame import Framing
 
 _PIN_BLOCK = 52
 
@@ -154,7 +154,7 @@ def read_specs(settings: Settings) -> dict[str, Spec]:
                 f"links[{index}].file_updates", f"{link.dialect} has no file update ({FILE_UPDATE})"
             )
         try:
-            Framing.parse(link.framing, link.frame_max)
+            format_of(link)
         except ValueError as error:
             raise settings.refusal(f"links[{index}].framing", str(error)) from None
     return specs

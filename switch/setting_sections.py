@@ -19,12 +19,14 @@ from switch.setting_values import (
     FilePath,
     FileUpdateName,
     HostAddress,
+    LinkHeader,
     ListenAddress,
     MaybeFile,
     Milliseconds,
     Name,
     PayShieldHeader,
     PayShieldLmkId,
+    Station,
     Whole,
     between,
     packaged_key_file,
@@ -152,6 +154,11 @@ class Link(Section):
     listen: ListenAddress
     dialect: Name = "iso87-ascii"
     framing: Name = "2-byte"
+    header: Literal["none", "tpdu", "fixed", "visa"] = "none"
+    header_hex: LinkHeader = ""
+    header_echo: bool = True
+    header_source: Station = "000000"
+    header_destination: Station = "000000"
     answer_within_ms: Annotated[Whole, between(10, 60_000)] = 250
     margin_ms: Annotated[Whole, between(1, 60_000)] = 50
     in_flight_max: Count = 256

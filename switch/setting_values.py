@@ -24,6 +24,10 @@ _ADDRESS = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]+)):([0-9]{1,5})"
 _HEADER = re.compile(r"[0-9A-Za-z]{1,255}", re.ASCII)
 _LMK_ID = re.compile(r"[0-9]{2}", re.ASCII)
 
+#: What stands before our own requests on a link, and the station at an end of it.
+_LINK_HEADER = re.compile(r"(?:[0-9A-Fa-f]{2}){0,32}", re.ASCII)
+_STATION = re.compile(r"[0-9]{6}", re.ASCII)
+
 #: DE101, the name of a network's file.
 _FILE_NAME = re.compile(r"[ -~]{1,17}")
 
@@ -130,6 +134,18 @@ def _payshield_lmk_id(value: str) -> str:
     return value
 
 
+def _link_header(value: str) -> str:
+    if _LINK_HEADER.fullmatch(value) is None:
+        raise ValueError("must be hexadecimal digits of 32 bytes at most, two for each")
+    return value
+
+
+def _station(value: str) -> str:
+    if _STATION.fullmatch(value) is None:
+        raise ValueError("must be six digits")
+    return value
+
+
 def _file_name(value: str) -> str:
     if value and not (_FILE_NAME.fullmatch(value) and value.strip()):
         raise ValueError("must be 1 to 17 printable ASCII characters")
@@ -166,4 +182,6 @@ AdminAddress = Annotated[InstanceOf[Address] | None, BeforeValidator(_admin_addr
 HostAddress = Annotated[InstanceOf[Address], BeforeValidator(_host_address)]
 PayShieldHeader = Annotated[str, AfterValidator(_payshield_header)]
 PayShieldLmkId = Annotated[str, AfterValidator(_payshield_lmk_id)]
+LinkHeader = Annotated[str, AfterValidator(_link_header)]
+Station = Annotated[str, AfterValidator(_station)]
 FileUpdateName = Annotated[str, AfterValidator(_file_name)]

@@ -203,12 +203,29 @@ def _contradictions(settings: Settings) -> Iterator[tuple[str, str]]:
         for key, address in taken.items():
             if link.listen.overlaps(address):
                 yield f"{here}.listen", f"is the address of {key} too"
+        for name, reason in _header_contradictions(link):
+            yield f"{here}.{name}", reason
         if link.mac_network and not link.mac_key:
             yield f"{here}.mac_network", "needs a mac_key"
         if link.file_updates and not link.file_update_name:
             yield f"{here}.file_update_name", "must be given where file_updates is true"
         names[link.name] = here
         taken[f"{here}.listen"] = link.listen
+
+
+def _header_contradictions(link: Link) -> Iterator[tuple[str, str]]:
+    """The settings of a header are about one kind of it each."""
+    if link.header == "fixed" and not link.header_hex:
+        yield "header_hex", "must be given with header fixed: it is as long as every header"
+    if link.header == "tpdu" and len(link.header_hex) not in (0, 10):
+        yield "header_hex", "must be 5 bytes with header tpdu"
+    if link.header in ("none", "visa") and link.header_hex:
+        yield "header_hex", f"is not of header {link.header}"
+    if link.header != "fixed" and not link.header_echo:
+        yield "header_echo", "may be false with header fixed alone"
+    for name in ("header_source", "header_destination"):
+        if link.header != "visa" and int(getattr(link, name)):
+            yield name, "is of header visa alone"
 
 
 def _config_path(config: Path | None) -> Path | None:

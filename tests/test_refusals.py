@@ -52,6 +52,8 @@ SETTINGS: list[tuple[str, str, Words]] = [
     ("links__0__dialect",      "klingon",               ("dialect", "iso87-ascii")),
     ("links__0__dialect",      "cmf-2003",              ("dialect", "2xxx")),
     ("links__0__framing",      "3-byte",                ("framing", "2-byte")),
+    ("links__0__framing",      "visa-inclusive",        ("framing", "2-bcd-inclusive, 4-byte")),
+    ("links__0__header",       "fixed",                 ("links[0].header_hex", "fixed")),
     ("links__0__zone_pin_key", "zzz",                   ("zone_pin_key", "zpk")),
     ("links__0__zone_pin_key", "cvk",                   ("zone_pin_key", "P0")),
     ("links__0__zone_pin_key", "zpk_aes",               ("zone_pin_key", "TDES", "iso-0")),

@@ -57,6 +57,11 @@ def refusal(text: str) -> str:
     return str(caught.value)
 
 
+HEADERS = "links[0].header: must be 'none', 'tpdu', 'fixed' or 'visa'"
+HEADER_HEX = "links[0].header_hex: must be hexadecimal digits of 32 bytes at most, two for each"
+FIXED = "links[0].header_hex: must be given with header fixed: it is as long as every header"
+ECHO = "links[0].header_echo: may be false with header fixed alone"
+
 REFUSED = [
     # the file                                         the line, after "switch.toml: "
     ("[databse]\nurl = 'embedded'", "databse: unknown section, did you mean database?"),
@@ -96,6 +101,28 @@ REFUSED = [
     (LINK + "in_flight_max = 0", "links[0].in_flight_max: must be 1 to 1000000"),
     (LINK + "connections_max = -1", "links[0].connections_max: must be 1 to 1000000"),
     (LINK + "frame_max = 65536", "links[0].frame_max: must be 64 to 65535"),
+    (LINK + "header = 'tpduu'", HEADERS),
+    (LINK + "header_hex = '6'", HEADER_HEX),
+    (LINK + "header_hex = '6x'", HEADER_HEX),
+    (LINK + "header = 'fixed'\nheader_hex = '" + "00" * 33 + "'", HEADER_HEX),
+    (LINK + "header_hex = '60'", "links[0].header_hex: is not of header none"),
+    (LINK + "header = 'visa'\nheader_hex = '60'", "links[0].header_hex: is not of header visa"),
+    (LINK + "header = 'fixed'", FIXED),
+    (
+        LINK + "header = 'tpdu'\nheader_hex = '60'",
+        "links[0].header_hex: must be 5 bytes with header tpdu",
+    ),
+    (LINK + "header = 'tpdu'\nheader_echo = false", ECHO),
+    (LINK + "header_echo = false", ECHO),
+    (
+        LINK + "header = 'visa'\nheader_source = '12345'",
+        "links[0].header_source: must be six digits",
+    ),
+    (LINK + "header_source = '123456'", "links[0].header_source: is of header visa alone"),
+    (
+        LINK + "header_destination = '123456'",
+        "links[0].header_destination: is of header visa alone",
+    ),
     (LINK + "idle_timeout_s = -1", "links[0].idle_timeout_s: must be 0 to 86400"),
     (LINK + "dialect = ''", "links[0].dialect: must not be empty"),
     (LINK + "zone_pin_key = 3", "links[0].zone_pin_key: must be text"),

@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, cast
 
 from switch.flows.exchange import Exchange
+from switch.wire.conversation import Event, Poll, Receiver
 from switch.wire.error import FrameError
-from switch.wire.frame import Framer
+from switch.wire.header import Envelope, Opened, Rejected
 
 if TYPE_CHECKING:
     from switch.links.link import Link
@@ -37,13 +38,13 @@ class Connection(asyncio.Protocol):
 
     def __init__(self, link: Link) -> None:
         self._link = link
-        self._framer = Framer(link.framing)
+        self._receiver = Receiver(link.format)
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._is_stuck = False
         self._has_said_all = False
         self._is_deaf = False
-        self._backlog: Iterator[bytes] = iter(())
+        self._backlog: Iterator[Event] = iter(())
         self._backlog_at: float | None = None  # when it came, while there is one
         self._next_turn: asyncio.Handle | None = None
         self._in_flight = 0
@@ -72,7 +73,7 @@ class Connection(asyncio.Protocol):
         if self._is_deaf:
             return
         self._wait_for_more()
-        self._backlog, self._backlog_at = self._framer.receive(data), received_at
+        self._backlog, self._backlog_at = self._receiver.receive(data), received_at
         self._take_turn()
 
     def eof_received(self) -> bool:
@@ -116,8 +117,11 @@ class Connection(asyncio.Protocol):
         if self._has_said_all and not self._in_flight:
             self.close()
 
-    def write(self, exchange: Exchange) -> str:
-        """Write an answer if there is still time; say what became of it."""
+    def write(self, exchange: Exchange, envelope: Envelope) -> str:
+        """Write an answer, in the envelope of its request, if there is still time.
+
+        Says what became of it.
+        """
         assert exchange.answer is not None  # noqa: S101 - the link asks only then
         if self._transport is None or self._transport.is_closing():
             return "link_gone"
@@ -125,7 +129,11 @@ class Connection(asyncio.Protocol):
             return "late"
         if self._is_stuck:
             return "unread"
-        self._write_soon(exchange.answer)
+        try:
+            frame = self._link.format.answer(exchange.answer, envelope)
+        except ValueError:
+            return "too_long"
+        self._write_soon(frame)
         return "sent"
 
     @property
@@ -135,7 +143,7 @@ class Connection(asyncio.Protocol):
 
     def ask(self, payload: bytes) -> None:
         """Write a request of ours, where `can_ask`."""
-        self._write_soon(payload)
+        self._write_soon(self._link.format.request(payload))
 
     def stop_listening(self) -> None:
         """Take nothing more; what is in flight can still be answered.
@@ -168,9 +176,9 @@ class Connection(asyncio.Protocol):
     def _is_over(self) -> bool:
         return self._transport is None or self._transport.is_closing()
 
-    def _write_soon(self, payload: bytes) -> None:
+    def _write_soon(self, frame: bytes) -> None:
         # A batch of decisions makes many answers in one turn of the loop: one write takes them.
-        self._unwritten.append(self._link.framing.frame(payload))
+        self._unwritten.append(frame)
         if len(self._unwritten) == 1:
             self._loop.call_soon(self._flush)
 
@@ -191,10 +199,9 @@ class Connection(asyncio.Protocol):
             return
         taken = 0
         try:
-            for payload in itertools.islice(self._backlog, FRAMES_A_TURN):
+            for event in itertools.islice(self._backlog, FRAMES_A_TURN):
                 taken += 1
-                if payload:  # an empty frame is a keep-alive
-                    self._link.received(self, payload, received_at)
+                self._take(event, received_at)
         except FrameError as error:
             # The length itself is a lie: nothing after it can be trusted.
             self._link.event(
@@ -210,6 +217,24 @@ class Connection(asyncio.Protocol):
         else:
             self._next_turn = self._loop.call_soon(self._take_turn)
         self._read_or_wait()
+
+    def _take(self, event: Event, received_at: float) -> None:
+        if isinstance(event, Opened):
+            self._link.received(self, event, received_at)
+        elif isinstance(event, Poll):
+            if event.answer:
+                self._write_soon(event.answer)
+        elif isinstance(event, Rejected):
+            self._link.event("message_rejected", peer=self.peer, problem=event.code)
+        else:
+            self._link.event(
+                "message_error",
+                peer=self.peer,
+                field="header",
+                problem=event.problem,
+                offset=event.offset,
+                length=event.length,
+            )
 
     def _read_or_wait(self) -> None:
         """Read on where the peer reads too and all that came is taken."""

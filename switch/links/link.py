@@ -13,9 +13,10 @@ from switch.flows.issuer import Issuer
 from switch.flows.router import Router, take_back
 from switch.ledger.unwind import JournalError
 from switch.links.connection import Connection
+from switch.links.format import format_of
 from switch.links.own_requests import OnLate, OwnRequests
 from switch.settings import Link as LinkSettings
-from switch.wire.frame import Framing
+from switch.wire.header import Opened
 from switch.wire.message import Message
 
 OnEvent = Callable[..., None]
@@ -46,7 +47,7 @@ class Link:
     ) -> None:
         """`on_exchange` is told of every message when all is done with it."""
         self.settings = settings
-        self.framing = Framing.parse(settings.framing, settings.frame_max)
+        self.format = format_of(settings)
         self.idle_timeout_s = settings.idle_timeout_s
         self.is_draining = False
         self.in_flight = 0
@@ -148,16 +149,16 @@ class Link:
                 self._all_left.set()
             self.event("link_down", peer=connection.peer)
 
-    def received(self, connection: Connection, payload: bytes, received_at: float) -> None:
-        """A frame came: answer it in a task of its own, or shed it where too many are in flight."""
+    def received(self, connection: Connection, message: Opened, received_at: float) -> None:
+        """One came: answer it in a task of its own, or shed it where too many are in flight."""
         deadline = Deadline.start(
             received_at, self.settings.answer_within_ms, self.settings.margin_ms
         )
         if self.in_flight >= self.settings.in_flight_max:
-            exchange = self._router.shed(payload, deadline)
+            exchange = self._router.shed(message.message, deadline)
             if exchange is not None:
                 if exchange.answer is not None:
-                    exchange.outcome = connection.write(exchange)
+                    exchange.outcome = connection.write(exchange, message.envelope)
                 self._on_exchange(exchange)
                 return
             if self.in_flight >= self.settings.in_flight_max + BOOKINGS_WAITING_MAX:
@@ -165,16 +166,16 @@ class Link:
                 return
         self.in_flight += 1
         connection.begin()
-        task = self._loop.create_task(self._serve(connection, payload, deadline))
+        task = self._loop.create_task(self._serve(connection, message, deadline))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _serve(self, connection: Connection, payload: bytes, deadline: Deadline) -> None:
+    async def _serve(self, connection: Connection, message: Opened, deadline: Deadline) -> None:
         try:
-            exchange = await self._router.exchange(payload, deadline)
+            exchange = await self._router.exchange(message.message, deadline)
             if exchange.answer is not None:
-                exchange.outcome = connection.write(exchange)
-                if exchange.outcome in ("late", "unread"):
+                exchange.outcome = connection.write(exchange, message.envelope)
+                if exchange.outcome in ("late", "unread", "too_long"):
                     await self._untold(exchange)
         finally:
             self.in_flight -= 1

@@ -34,6 +34,7 @@ WARNINGS = frozenset(
         "mac_mismatch",
         "mac_not_made",
         "message_error",
+        "message_rejected",
         "peer_not_reading",
         "pin_block_unreadable",
         "software_hsm",

@@ -26,6 +26,18 @@ LINKS: dict[str, dict[str, object]] = {
     "crowded": {"connections_max": 2},
     "prompt": {"framing": "4-ascii", "answer_within_ms": 1000, "margin_ms": 300},
     "impatient": {"idle_timeout_s": 1},
+    "bcd": {"framing": "2-bcd"},
+    "byte4": {"framing": "4-byte-inclusive"},
+    "tpdu": {
+        "header": "tpdu",
+        "header_hex": "6000120034",
+        "file_updates": True,
+        "file_update_name": "BLOCKED",
+    },
+    "fixed": {"header": "fixed", "header_hex": b"ISO026000050".hex()},
+    "scripted": {"header": "fixed", "header_hex": b"ISO026000050".hex(), "header_echo": False},
+    "tight": {"header": "fixed", "header_hex": b"ISO026000050".hex(), "frame_max": 68},
+    "visa": {"framing": "visa", "header": "visa", "dialect": "iso87-binary"},
 }
 
 

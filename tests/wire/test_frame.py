@@ -11,7 +11,10 @@ from hypothesis import strategies as st
 
 from switch.wire.frame import LENGTH_MAX, FrameError, Framer, Framing
 
-NAMES = ["2-byte", "2-byte-inclusive", "4-ascii", "4-ascii-inclusive"]
+NAMES = [
+    *("2-byte", "2-byte-inclusive", "4-ascii", "4-ascii-inclusive"),
+    *("2-bcd", "2-bcd-inclusive", "4-byte", "4-byte-inclusive", "visa"),
+]
 FRAMINGS = [pytest.param(Framing.parse(name), id=name) for name in NAMES]
 SOME_FRAMING = st.sampled_from([Framing.parse(name, 300) for name in NAMES])
 
@@ -37,13 +40,21 @@ def receive(framing: Framing, *chunks: bytes) -> Outcome:
         ("2-byte-inclusive", b"\x00\x06" + b"0800"),
         ("4-ascii", b"0004" + b"0800"),
         ("4-ascii-inclusive", b"0008" + b"0800"),
+        ("2-bcd", b"\x00\x04" + b"0800"),
+        ("2-bcd", b"\x02\x16" + bytes(216)),
+        ("2-bcd-inclusive", b"\x00\x12" + b"0123456789"),
+        ("4-byte", b"\x00\x00\x00\x04" + b"0800"),
+        ("4-byte-inclusive", b"\x00\x00\x00\x08" + b"0800"),
+        ("visa", b"\x00\x04\x00\x00" + b"0800"),
+        ("visa", b"\x01\x2c\x00\x00" + bytes(300)),
     ],
 )
 def test_headers(name: str, data: bytes) -> None:
-    """A length counts its header or does not, in two bytes or in four digits."""
+    """A length counts its header or does not, in two or four bytes or in four digits."""
     framing = Framing.parse(name)
-    assert data == framing.frame(b"0800")
-    assert receive(framing, data) == ([b"0800"], None)
+    payload = data[framing.size :]
+    assert data == framing.frame(payload)
+    assert receive(framing, data) == ([payload], None)
 
 
 @pytest.mark.parametrize(
@@ -53,6 +64,11 @@ def test_headers(name: str, data: bytes) -> None:
         ("2-byte-inclusive", b"\x00\x02"),
         ("4-ascii", b"0000"),
         ("4-ascii-inclusive", b"0004"),
+        ("2-bcd", b"\x00\x00"),
+        ("2-bcd-inclusive", b"\x00\x02"),
+        ("4-byte", b"\x00\x00\x00\x00"),
+        ("4-byte-inclusive", b"\x00\x00\x00\x04"),
+        ("visa", b"\x00\x00\x00\x00"),
     ],
 )
 def test_keep_alive(name: str, data: bytes) -> None:
@@ -80,6 +96,15 @@ def test_keep_alive(name: str, data: bytes) -> None:
         ("4-ascii", "²²²²".encode("latin-1"), "length_not_digits"),
         ("4-ascii-inclusive", b"0003", "length_under_header"),
         ("4-ascii-inclusive", b"4101", "length_over_maximum"),
+        ("2-bcd", b"\x40\x97", "length_over_maximum"),
+        ("2-bcd", b"\x00\x0a", "length_not_digits"),
+        ("2-bcd", b"\xf0\x00", "length_not_digits"),
+        ("2-bcd-inclusive", b"\x00\x01", "length_under_header"),
+        ("4-byte", b"\x00\x00\x10\x01", "length_over_maximum"),
+        ("4-byte", b"\xff\xff\xff\xff", "length_over_maximum"),
+        ("4-byte-inclusive", b"\x00\x00\x00\x03", "length_under_header"),
+        ("visa", b"\x08\x01\x00\x00", "length_over_maximum"),
+        ("visa", b"\xff\xff\x00\x00", "length_over_maximum"),
     ],
 )
 def test_lies(name: str, header: bytes, problem: str) -> None:
@@ -93,9 +118,10 @@ def test_lies(name: str, header: bytes, problem: str) -> None:
 @pytest.mark.parametrize("framing", FRAMINGS)
 def test_the_longest(framing: Framing) -> None:
     """A payload of the maximum passes, one more byte is not sent."""
-    payload = bytes(LENGTH_MAX)
+    longest = 2048 if framing.header == "visa" else LENGTH_MAX
+    payload = bytes(longest)
     assert ([payload], None) == receive(framing, framing.frame(payload))
-    with pytest.raises(ValueError, match="a payload of 4097 bytes is over 4096"):
+    with pytest.raises(ValueError, match=f"a payload of {longest + 1} bytes is over {longest}"):
         framing.frame(payload + b"\0")
 
 
@@ -153,6 +179,21 @@ def _split(stream: bytes, data: st.DataObject) -> list[bytes]:
     return [stream[a:b] for a, b in zip([0, *cuts], [*cuts, len(stream)], strict=True)]
 
 
+@pytest.mark.parametrize(
+    ("name", "header", "is_control"),
+    [
+        ("visa", b"\x00\x04\x00\x20", True),
+        ("visa", b"\x00\x04\x00\x2f", True),
+        ("visa", b"\x00\x04\x00\x02", False),
+        ("visa", b"\x00\x04\x20\x00", False),
+        ("4-byte", b"\x00\x00\x00\x20", False),
+    ],
+)
+def test_session_control(name: str, header: bytes, is_control: bool) -> None:
+    """Only the left half of the fourth byte, 2, and only with Visa, makes a frame the session's."""
+    assert is_control == Framing.parse(name).is_session_control(header)
+
+
 def test_nothing_is_allocated_for_a_lie() -> None:
     """A length over the maximum costs no memory."""
     framer = Framer(Framing.parse("2-byte"))
@@ -169,7 +210,7 @@ def test_nothing_is_allocated_for_a_lie() -> None:
 @pytest.mark.parametrize("framing", FRAMINGS)
 @pytest.mark.parametrize(
     ("payload", "count", "chunk"),
-    [(4096, 30, 1), (20, 12_000, 256 * 1024), (0, 60_000, 256 * 1024)],
+    [(2048, 60, 1), (20, 12_000, 256 * 1024), (0, 60_000, 256 * 1024)],
 )
 def test_linear(framing: Framing, payload: int, count: int, chunk: int) -> None:
     """Frames byte by byte, and many small ones in one read, cost linear time."""
@@ -189,7 +230,9 @@ def test_linear(framing: Framing, payload: int, count: int, chunk: int) -> None:
     assert seconds(count) < 40 * seconds(count // 10) + 0.01
 
 
-@pytest.mark.parametrize("text", ["", "3-byte", "2-byte-exclusive", "inclusive", "2-byte "])
+@pytest.mark.parametrize(
+    "text", ["", "3-byte", "2-byte-exclusive", "inclusive", "2-byte ", "visa-inclusive", "BCD"]
+)
 def test_unknown_framing(text: str) -> None:
     """A framing that is not known is refused with those that are."""
     with pytest.raises(ValueError, match=r"is not one of 2-byte, 2-byte-inclusive, 4-ascii, 4-asc"):
@@ -199,11 +242,15 @@ def test_unknown_framing(text: str) -> None:
 @pytest.mark.parametrize(
     ("header", "inclusive", "length_max", "message"),
     [
-        ("visa", False, 4096, "framing 'visa' is not one of 2-byte, 4-ascii"),
+        ("tpdu", False, 4096, "framing 'tpdu' is not one of 2-byte, 4-ascii, 2-bcd, 4-byte, visa"),
         ("2-byte", False, 0, "length_max must be 1 to 65535"),
         ("2-byte", True, 65534, "length_max must be 1 to 65533"),
         ("4-ascii", False, 10_000, "length_max must be 1 to 9999"),
         ("4-ascii", True, 9_996, "length_max must be 1 to 9995"),
+        ("2-bcd", False, 10_000, "length_max must be 1 to 9999"),
+        ("2-bcd", True, 9_998, "length_max must be 1 to 9997"),
+        ("visa", False, 4096, "length_max must be 1 to 2048"),
+        ("visa", True, 2048, "the length of framing 'visa' never counts its header"),
     ],
 )
 def test_nonsense(header: str, inclusive: bool, length_max: int, message: str) -> None:
