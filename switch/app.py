@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import gc
 import signal
 from collections.abc import Mapping
@@ -22,6 +23,7 @@ from switch.key_trials import try_keys
 from switch.ledger.ledger import Ledger
 from switch.ledger.unwind import Journal
 from switch.link_zones import mac_zones, pin_zones
+from switch.links.door import Door, doors_of
 from switch.links.link import Link
 from switch.log import configure, get_logger
 from switch.operate.admin import Admin
@@ -80,6 +82,7 @@ async def _start(
     settings: Settings, stack: contextlib.AsyncExitStack, operator: Operator, metrics: Metrics
 ) -> None:
     keys, specs = read_keys(settings), read_specs(settings)
+    doors = doors_of(settings, on_event=operator.event)
     vault = await vault_of(settings, keys, on_event=operator.event)
     hsm = guarded(settings, backend_of(settings, keys), operator, metrics)
     stack.push_async_callback(hsm.close)
@@ -133,10 +136,12 @@ async def _start(
             issuer,
             on_exchange=operator.exchange,
             on_event=operator.event,
+            door=doors[link.name],
         )
         for link in settings.links
     ]
     _gauges(metrics, ledger, links)
+    _expiry_gauge(metrics, doors)
     if settings.admin.listen:
         admin = Admin(settings.admin.listen, metrics, lambda: _missing(ledger, hsm, links))
         await admin.start()
@@ -225,3 +230,12 @@ def _gauges(metrics: Metrics, ledger: Ledger, links: list[Link]) -> None:
         "switch_decisions_waiting", "Decisions that wait for a database connection.",
         lambda: ledger.waiting,
     )  # fmt: skip
+
+
+def _expiry_gauge(metrics: Metrics, doors: Mapping[str, Door]) -> None:
+    ours = {name: door.tls for name, door in doors.items() if door.tls is not None}
+    metrics.link_gauge(
+        "switch_tls_certificate_expires_timestamp_seconds",
+        "When a link's own certificate ends, in seconds since 1970.",
+        {name: functools.partial(getattr, tls, "expires_at") for name, tls in ours.items()},
+    )

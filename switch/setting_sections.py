@@ -23,8 +23,10 @@ from switch.setting_values import (
     MaybeFile,
     Milliseconds,
     Name,
+    Names,
     PayShieldHeader,
     PayShieldLmkId,
+    PeerNetworks,
     Whole,
     between,
     packaged_key_file,
@@ -145,6 +147,23 @@ class Demo(Section):
     load_when_empty: bool = True
 
 
+class Tls(Section):
+    """TLS of a link, and whom it lets in."""
+
+    certificate: MaybeFile = None
+    key: MaybeFile = None
+    client_ca: MaybeFile = None
+    allow: Names = ()
+    handshake_timeout_ms: Milliseconds = 5_000
+    server_ca: MaybeFile = None
+    server_name: str = ""
+
+    @property
+    def is_on(self) -> bool:
+        """True where the link speaks TLS."""
+        return self.certificate is not None or self.server_ca is not None
+
+
 class Link(Section):
     """One address that a scheme connects to."""
 
@@ -172,6 +191,8 @@ class Link(Section):
     file_update_name: FileUpdateName = ""
     file_update_answer_s: Annotated[Whole, between(1, 600)] = 10
     scheme: str = ""
+    peers: PeerNetworks = ()
+    tls: Tls = Field(default_factory=Tls)
 
 
 #: Every section by its name; of `links` each.

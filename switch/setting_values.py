@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib.util
 import ipaddress
+import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -130,6 +131,23 @@ def _payshield_lmk_id(value: str) -> str:
     return value
 
 
+def _network(value: str) -> str:
+    try:
+        return str(ipaddress.ip_network(value))
+    except ValueError:
+        raise ValueError("must be an address or a network, as 10.0.0.0/8") from None
+
+
+def _list(value: object) -> object:
+    # A variable has a list as JSON.
+    if isinstance(value, str):
+        try:
+            return json.loads(value)
+        except ValueError:
+            raise ValueError('must be a list: ["…", "…"]') from None
+    return value
+
+
 def _file_name(value: str) -> str:
     if value and not (_FILE_NAME.fullmatch(value) and value.strip()):
         raise ValueError("must be 1 to 17 printable ASCII characters")
@@ -166,4 +184,7 @@ AdminAddress = Annotated[InstanceOf[Address] | None, BeforeValidator(_admin_addr
 HostAddress = Annotated[InstanceOf[Address], BeforeValidator(_host_address)]
 PayShieldHeader = Annotated[str, AfterValidator(_payshield_header)]
 PayShieldLmkId = Annotated[str, AfterValidator(_payshield_lmk_id)]
+PeerNetwork = Annotated[str, AfterValidator(_network)]
+Names = Annotated[tuple[Name, ...], BeforeValidator(_list)]
+PeerNetworks = Annotated[tuple[PeerNetwork, ...], BeforeValidator(_list)]
 FileUpdateName = Annotated[str, AfterValidator(_file_name)]

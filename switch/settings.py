@@ -37,6 +37,7 @@ from switch.setting_sections import (
     Link,
     Log,
     Section,
+    Tls,
     Unwind,
     Vault,
 )
@@ -52,6 +53,7 @@ __all__ = [
     "Log",
     "Settings",
     "SettingsError",
+    "Tls",
     "Unwind",
     "Vault",
 ]
@@ -167,7 +169,14 @@ class Settings(BaseSettings):
                 "pkcs11": _anchored(hsm.pkcs11, folder, ("pin_file",)),
             }
         )
-        return self.model_copy(update=sections)
+        return self.model_copy(update=sections | {"links": self._anchored_links(folder)})
+
+    def _anchored_links(self, folder: Path) -> tuple[Link, ...]:
+        files = ("certificate", "key", "client_ca", "server_ca")
+        return tuple(
+            link.model_copy(update={"tls": _anchored(link.tls, folder, files)})
+            for link in self.links
+        )
 
 
 def _anchored(section: Section, folder: Path, fields: Iterable[str]) -> Section:
@@ -207,8 +216,22 @@ def _contradictions(settings: Settings) -> Iterator[tuple[str, str]]:
             yield f"{here}.mac_network", "needs a mac_key"
         if link.file_updates and not link.file_update_name:
             yield f"{here}.file_update_name", "must be given where file_updates is true"
+        for name, reason in _tls_contradictions(link.tls):
+            yield f"{here}.tls.{name}", reason
         names[link.name] = here
         taken[f"{here}.listen"] = link.listen
+
+
+def _tls_contradictions(tls: Tls) -> Iterator[tuple[str, str]]:
+    if tls.certificate is None:
+        # Half a table must not be served as plain text.
+        for name in ("key", "client_ca", "server_ca", "allow"):
+            if getattr(tls, name):
+                yield "certificate", f"must be given where {name} is"
+    elif tls.key is None:
+        yield "key", "must be given where certificate is"
+    if tls.allow and tls.client_ca is None and tls.server_ca is None:
+        yield "client_ca", "must be given where allow is"
 
 
 def _config_path(config: Path | None) -> Path | None:

@@ -20,7 +20,8 @@ ONE_LINK = "links: at least one [[links]] is needed"
 NO_LINKS = "links: must be [[links]]; variables count them from 0 without a gap"
 NO_IPV6 = "links[0].listen: must be host:port, and an IPv6 host stands in brackets"
 NO_MAC = "links[0].mac_network: needs a mac_key"
-NO_TLS = "links[0].tls: TLS is not supported by this version"
+PEER = "links[0].peers[0]: must be an address or a network, as 10.0.0.0/8"
+TLS = LINK + "[links.tls]\n"
 DEADLINE = "links[0].answer_within_ms: must be 10 to 60000"
 NO_NUMBER = "links[0].answer_within_ms: must be a whole number"
 MARGIN = "links[0].margin_ms: must be less than answer_within_ms"
@@ -83,7 +84,22 @@ REFUSED = [
     (SECOND + "listen = '[1:2]:1'", NO_IPV6),
     (SECOND + "connect = 'h:1'", "links[0].connect: only listen is supported by this version"),
     (LINK + "connect = 'h:1'", "links[0].connect: only listen is supported by this version"),
-    (LINK + "tls = {}", NO_TLS),
+    (LINK + "tls = 3", "links[0].tls: must be a table"),
+    (LINK + "peers = ['10.0.0.1/8']", PEER),
+    (LINK + "peers = ['example.com']", PEER),
+    (LINK + "peers = '10.0.0.0/8'", 'links[0].peers: must be a list: ["…", "…"]'),
+    (TLS + "certifcate = 'x'", "links[0].tls.certifcate: unknown key, did you mean certificate?"),
+    (HSM + TLS + "certificate = 'x'", "links[0].tls.key: must be given where certificate is"),
+    (HSM + TLS + "key = 'x'", "links[0].tls.certificate: must be given where key is"),
+    (HSM + TLS + "client_ca = 'x'", "links[0].tls.certificate: must be given where client_ca is"),
+    (HSM + TLS + "server_ca = 'x'", "links[0].tls.certificate: must be given where server_ca is"),
+    (HSM + TLS + "allow = ['DNS:x']", "links[0].tls.certificate: must be given where allow is"),
+    (
+        HSM + TLS + "certificate = 'x'\nkey = 'x'\nallow = ['DNS:x']",
+        "links[0].tls.client_ca: must be given where allow is",
+    ),
+    (TLS + "allow = ['']", "links[0].tls.allow[0]: must not be empty"),
+    (TLS + "handshake_timeout_ms = 0", "links[0].tls.handshake_timeout_ms: must be 1 to 600000"),
     (LINK + "mac_network = true", NO_MAC),
     (LINK + "answer_within_ms = 9", DEADLINE),
     (LINK + "answer_within_ms = 60001", DEADLINE),
@@ -159,7 +175,8 @@ REFUSED_VARIABLES = [
     ("SWITCH_LINKS__0__LISTEN", "x", "links[0].listen: must be host:port"),
     ("SWITCH_LINKS__0__ANSWER_WITHIN_MS", "", NO_NUMBER),
     ("SWITCH_LINKS__0__LISTN", "h:1", "links[0].listn: unknown key, did you mean listen?"),
-    ("SWITCH_LINKS__0__TLS", "{}", NO_TLS),
+    ("SWITCH_LINKS__0__TLS", "3", "links[0].tls: must be a table"),
+    ("SWITCH_LINKS__0__PEERS", '["x"]', PEER),
     ("SWITCH_LINKS", "[]", "links: name one setting: SWITCH_LINKS__…"),
     ("SWITCH_DATABASE", "{}", "database: name one setting: SWITCH_DATABASE__…"),
     ("SWITCH_DATABASE_URL", "embedded", "database_url: unknown section, did you mean database?"),
@@ -175,6 +192,21 @@ def test_a_refused_variable_is_named(
     """What the environment set wrong is told by the variable, not by the file."""
     monkeypatch.setenv(variable, value)
     assert f"{variable}: {line}" == refusal(HSM + LINK)
+
+
+def test_lists_and_tables_of_a_link_can_be_variables(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A list is JSON there; files are relative to the folder of the settings' file."""
+    monkeypatch.setenv("SWITCH_LINKS__0__PEERS", '["10.0.0.0/8", "::1"]')
+    monkeypatch.setenv("SWITCH_LINKS__0__TLS__ALLOW", '["DNS:a", "DN:CN=b,O=c"]')
+    for name in ("CERTIFICATE", "KEY", "CLIENT_CA"):
+        monkeypatch.setenv(f"SWITCH_LINKS__0__TLS__{name}", name.lower())
+    link = load(HSM + LINK).links[0]
+    assert link.peers == ("10.0.0.0/8", "::1/128")
+    assert link.tls.allow == ("DNS:a", "DN:CN=b,O=c")
+    assert link.tls.certificate == folder / "certificate"
+    assert link.tls.is_on
 
 
 def test_links_of_the_environment_leave_no_gap(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,7 @@ from switch.flows.issuer import Issuer
 from switch.flows.router import Router, take_back
 from switch.ledger.unwind import JournalError
 from switch.links.connection import Connection
+from switch.links.door import Door
 from switch.links.own_requests import OnLate, OwnRequests
 from switch.settings import Link as LinkSettings
 from switch.wire.frame import Framing
@@ -43,6 +44,7 @@ class Link:
         *,
         on_exchange: OnExchange,
         on_event: OnEvent,
+        door: Door | None = None,
     ) -> None:
         """`on_exchange` is told of every message when all is done with it."""
         self.settings = settings
@@ -62,6 +64,7 @@ class Link:
         self._tasks: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
         self._loop = asyncio.get_running_loop()
+        self._door = door or Door(settings, on_event=on_event)
 
     @property
     def connections(self) -> int:
@@ -94,13 +97,17 @@ class Link:
         address = self.settings.listen
         try:
             self._server = await self._loop.create_server(
-                lambda: Connection(self), address.host, address.port, backlog=128
+                lambda: self._door.protocol(Connection(self)),
+                address.host,
+                address.port,
+                backlog=128,
             )
         except (OSError, UnicodeError) as error:
             reason = getattr(error, "strerror", None) or type(error).__name__
             raise LinkError(
                 f"link {self.settings.name!r}: cannot listen on {address}: {reason}"
             ) from None
+        self._door.open()
         # The port that it became: settings may say 0, any free one.
         port = self._server.sockets[0].getsockname()[1]
         self.event("link_listening", host=address.host, port=port)
@@ -110,6 +117,7 @@ class Link:
         self.is_draining = True
         if self._server is not None:
             self._server.close()
+        self._door.close()
         for connection in self._connections:
             connection.stop_listening()
         with contextlib.suppress(TimeoutError):

@@ -37,6 +37,9 @@ WARNINGS = frozenset(
         "peer_not_reading",
         "pin_block_unreadable",
         "software_hsm",
+        "tls_broken",
+        "tls_certificate_expiring",
+        "tls_refused",
         "unsolicited_response",
         "untold_not_noted",
         "vault_waiting",
@@ -53,6 +56,7 @@ ERRORS = frozenset(
         "key_exchange_failed",
         "key_exchange_refused",
         "sweep_failed",
+        "tls_reload_failed",
         "unwind_failed",
         "zone_keys_failed",
     }

@@ -7,7 +7,7 @@ Histograms are labelled by link and MTI only: a scrape costs the event loop
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from prometheus_client import (
     CollectorRegistry,
@@ -74,6 +74,12 @@ class Metrics:
     def gauge(self, name: str, meaning: str, read: Callable[[], float]) -> None:
         """Add a gauge that is read when scraped."""
         Gauge(name, meaning, registry=self._registry).set_function(read)
+
+    def link_gauge(self, name: str, meaning: str, read: Mapping[str, Callable[[], float]]) -> None:
+        """Add a gauge that is read when scraped, one for each of these links."""
+        gauge = Gauge(name, meaning, ("link",), registry=self._registry)
+        for link, value in read.items():
+            gauge.labels(link).set_function(value)
 
     def event(self, name: str) -> None:
         """Count an event."""
