@@ -18,8 +18,8 @@ from typing import Any, cast
 LINGER_SECONDS = 1.0
 #: Clear bytes that are taken out of TLS at once: a record has 16 KiB at most.
 READ_BYTES = 64 * 1024
-#: How a handshake begins (RFC 8446, 5.1): content type and the version's first byte.
-_HELLO = b"\x16\x03"
+#: How the first record begins (RFC 8446, 5.1): handshake or alert, and the version's first byte.
+_FIRST = (b"\x16\x03", b"\x15\x03")
 
 #: Why the peer is refused once the handshake is done; none where it may come in.
 Refusal = Callable[[ssl.SSLObject], str | None]
@@ -78,9 +78,11 @@ class TlsConnection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Records, or what should be some. What a refused peer still says is dropped."""
         if self._is_shaking:
-            self._first = (self._first + data[: len(_HELLO)])[: len(_HELLO)]
-            if self._is_server and not _HELLO.startswith(self._first):
-                self._refuse("plain text to a TLS port")
+            self._first = (self._first + data[:2])[:2]
+            if not any(first.startswith(self._first) for first in _FIRST):
+                self._refuse(
+                    "plain text to a TLS port" if self._is_server else "the peer has no TLS"
+                )
                 return
             self._incoming.write(data)
             self._shake()
