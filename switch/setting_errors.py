@@ -19,7 +19,6 @@ DELIMITER = "__"
 
 #: Keys that people will look for, and why this version refuses them.
 NOT_SUPPORTED = {
-    ("links", "connect"): "only listen is supported by this version",
     ("vault", "token_key"): "is a list now: token_keys",
     ("vault", "data_key"): "is a list now: data_keys",
     ("links", "tls"): "TLS is not supported by this version",

@@ -200,15 +200,22 @@ def _contradictions(settings: Settings) -> Iterator[tuple[str, str]]:
             yield f"{here}.margin_ms", "must be less than answer_within_ms"
         if link.name in names:
             yield f"{here}.name", f"is the name of {names[link.name]} too"
+        if (link.listen is None) == (link.connect is None):
+            yield f"{here}.listen", "give either listen or connect"
+        if link.connections > link.connections_max:
+            yield f"{here}.connections", "must be connections_max at most"
+        if link.reconnect_min_ms > link.reconnect_max_ms:
+            yield f"{here}.reconnect_min_ms", "must be reconnect_max_ms at most"
         for key, address in taken.items():
-            if link.listen.overlaps(address):
+            if link.listen is not None and link.listen.overlaps(address):
                 yield f"{here}.listen", f"is the address of {key} too"
         if link.mac_network and not link.mac_key:
             yield f"{here}.mac_network", "needs a mac_key"
         if link.file_updates and not link.file_update_name:
             yield f"{here}.file_update_name", "must be given where file_updates is true"
         names[link.name] = here
-        taken[f"{here}.listen"] = link.listen
+        if link.listen is not None:
+            taken[f"{here}.listen"] = link.listen
 
 
 def _config_path(config: Path | None) -> Path | None:

@@ -18,6 +18,10 @@ LINK = '[[links]]\nname = "a"\nlisten = "127.0.0.1:9001"\n'
 SECOND = '[[links]]\nname = "b"\n'
 ONE_LINK = "links: at least one [[links]] is needed"
 NO_LINKS = "links: must be [[links]]; variables count them from 0 without a gap"
+EITHER = "links[{}].listen: give either listen or connect"
+FEWER_CONNECTIONS = "links[0].connections: must be connections_max at most"
+SHORTER_PAUSE = "links[0].reconnect_min_ms: must be reconnect_max_ms at most"
+NETWORK_MANAGEMENT = "links[0].network_management: must be 'auto', 'on' or 'off'"
 NO_IPV6 = "links[0].listen: must be host:port, and an IPv6 host stands in brackets"
 NO_MAC = "links[0].mac_network: needs a mac_key"
 NO_TLS = "links[0].tls: TLS is not supported by this version"
@@ -72,8 +76,8 @@ REFUSED = [
     ("links = 3", "links: must be [[links]]"),
     ("links = [3]", "links[0]: must be a table"),
     ("[links]\nname = 'a'", NO_LINKS),
-    ("[[links]]\nname = 'a'", "links[0].listen: is required"),
-    (LINK + SECOND, "links[1].listen: is required"),
+    ("[[links]]\nname = 'a'", EITHER.format(0)),
+    (LINK + SECOND, EITHER.format(1)),
     (SECOND + "listen = '9001'", "links[0].listen: must be host:port"),
     (SECOND + "listen = 9001", "links[0].listen: must be host:port"),
     (SECOND + "listen = 'h:70000'", "links[0].listen: the port must be 0 to 65535"),
@@ -81,8 +85,16 @@ REFUSED = [
     (SECOND + "listen = '::1:9001'", "links[0].listen: must be host:port"),
     (SECOND + "listen = '[::g]:1'", "links[0].listen: must be host:port"),
     (SECOND + "listen = '[1:2]:1'", NO_IPV6),
-    (SECOND + "connect = 'h:1'", "links[0].connect: only listen is supported by this version"),
-    (LINK + "connect = 'h:1'", "links[0].connect: only listen is supported by this version"),
+    (LINK + "connect = 'h:1'", EITHER.format(0)),
+    (SECOND + "connect = 'h'", "links[0].connect: must be host:port"),
+    (SECOND + "connect = 'h:0'", "links[0].connect: the port must be 1 to 65535"),
+    (LINK + "connections = 65", "links[0].connections: must be 1 to 64"),
+    (LINK + "connections = 3\nconnections_max = 2", FEWER_CONNECTIONS),
+    (LINK + "reconnect_min_ms = 9\nreconnect_max_ms = 8", SHORTER_PAUSE),
+    (LINK + "network_management = 'yes'", NETWORK_MANAGEMENT),
+    (LINK + "sign_on_code = '1'", "links[0].sign_on_code: must be three digits, or empty"),
+    (LINK + "echo_after_s = -1", "links[0].echo_after_s: must be 0 to 86400"),
+    (LINK + "network_fields = ['x']", "links[0].network_fields[0]: must be DE=value, as 33=000001"),
     (LINK + "tls = {}", NO_TLS),
     (LINK + "mac_network = true", NO_MAC),
     (LINK + "answer_within_ms = 9", DEADLINE),

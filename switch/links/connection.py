@@ -51,6 +51,8 @@ class Connection(asyncio.Protocol):
         self._giving_up: asyncio.TimerHandle | None = None
         self._idle: asyncio.TimerHandle | None = None
         self.peer = ""
+        self.heard_at = time.monotonic()  #: when something came last
+        self.lost = asyncio.Event()  #: set once it is over
 
     # What the transport tells.
 
@@ -68,7 +70,7 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Some bytes came. The clock of the frames that they complete starts now."""
-        received_at = time.monotonic()
+        received_at = self.heard_at = time.monotonic()
         if self._is_deaf:
             return
         self._wait_for_more()
@@ -102,6 +104,7 @@ class Connection(asyncio.Protocol):
             if timer is not None:
                 timer.cancel()
         self._transport = None
+        self.lost.set()
         self._link.left(self)
 
     # What the link asks.
