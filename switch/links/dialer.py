@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import time
 from collections.abc import Awaitable, Callable
@@ -54,8 +55,18 @@ class Dialer:
                 connection = await self._dial()
         except (OSError, UnicodeError) as error:  # a TimeoutError is one
             self._backoff = self._backoff.failed()
-            return getattr(error, "strerror", None) or type(error).__name__
+            return _problem(error)
         began_at = time.monotonic()
         await connection.lost.wait()
         self._backoff = self._backoff.lived(time.monotonic() - began_at)
         return ""
+
+
+def _problem(error: Exception) -> str:
+    """Why there is no connection: asyncio's own words name the address alone."""
+    if isinstance(error, TimeoutError):
+        return "timed out"
+    number = getattr(error, "errno", None)
+    if number is not None and number > 0:
+        return os.strerror(number)
+    return getattr(error, "strerror", None) or type(error).__name__
