@@ -19,6 +19,7 @@ from switch.links.dialer import Dialer
 from switch.links.own_requests import OnLate, OwnRequests
 from switch.links.session import NotSent, Session
 from switch.links.state import Happening, LinkState
+from switch.links.turns import Turns
 from switch.settings import Address
 from switch.settings import Link as LinkSettings
 from switch.wire.frame import Framing
@@ -73,6 +74,7 @@ class Link:
         self._tasks: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
         self._loop = asyncio.get_running_loop()
+        self.turns = Turns(self._loop)
 
     @property
     def connections(self) -> int:
