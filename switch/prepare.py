@@ -31,6 +31,7 @@ from switch.ledger.migrate import MigrationError, migrate, pending
 from switch.ledger.queries import QUERIES
 from switch.ledger.unwind import JournalError
 from switch.links.link import LinkError
+from switch.links.session import try_requests
 from switch.operate.admin import AdminError
 from switch.operate.events import Operator
 from switch.rules.program import ProgramError
@@ -150,6 +151,10 @@ def read_specs(settings: Settings) -> dict[str, Spec]:
             Framing.parse(link.framing, link.frame_max)
         except ValueError as error:
             raise settings.refusal(f"links[{index}].framing", str(error)) from None
+        try:
+            try_requests(link, spec)
+        except ValueError as error:
+            raise settings.refusal(f"links[{index}].network_fields", str(error)) from None
     return specs
 
 

@@ -23,7 +23,6 @@ _LAST_INDEX = re.compile(r"\[[0-9]+\]$")
 
 #: Keys that people will look for, and why this version refuses them.
 NOT_SUPPORTED = {
-    ("links", "connect"): "only listen is supported by this version",
     ("vault", "token_key"): "is a list now: token_keys",
     ("vault", "data_key"): "is a list now: data_keys",
 }

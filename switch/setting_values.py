@@ -11,6 +11,7 @@ import importlib.util
 import ipaddress
 import json
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -24,6 +25,10 @@ _ADDRESS = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]+)):([0-9]{1,5})"
 #: What a payShield echoes before its answer, and which of its local master keys it is to use.
 _HEADER = re.compile(r"[0-9A-Za-z]{1,255}", re.ASCII)
 _LMK_ID = re.compile(r"[0-9]{2}", re.ASCII)
+
+#: DE70 of a request of ours, and what else stands in it: a data element and its value.
+_NETWORK_CODE = re.compile(r"[0-9]{3}", re.ASCII)
+_NETWORK_FIELD = re.compile(r"[1-9][0-9]{0,2}=[ -~]+", re.ASCII)
 
 #: DE101, the name of a network's file.
 _FILE_NAME = re.compile(r"[ -~]{1,17}")
@@ -119,6 +124,23 @@ def _host_address(value: object) -> Address:
     return address
 
 
+def _unless_empty(check: Callable[[object], Address]) -> Callable[[object], Address | None]:
+    """The check, for a value that may be left out."""
+    return lambda value: None if value is None or value == "" else check(value)
+
+
+def _network_code(value: str) -> str:
+    if value and _NETWORK_CODE.fullmatch(value) is None:
+        raise ValueError("must be three digits, or empty")
+    return value
+
+
+def _network_field(value: str) -> str:
+    if _NETWORK_FIELD.fullmatch(value) is None:
+        raise ValueError("must be DE=value, as 33=000001")
+    return value
+
+
 def _payshield_header(value: str) -> str:
     if _HEADER.fullmatch(value) is None:
         raise ValueError("must be 1 to 255 letters or digits, as long as the HSM is set to")
@@ -179,9 +201,14 @@ Name = Annotated[str, BeforeValidator(_filled)]
 FilePath = Annotated[Path, BeforeValidator(_filled)]
 MaybeFile = Annotated[Path | None, BeforeValidator(lambda value: value or None)]
 DatabaseUrl = Annotated[SecretStr, AfterValidator(_database_url)]
-ListenAddress = Annotated[InstanceOf[Address], BeforeValidator(_address)]
+MaybeListenAddress = Annotated[InstanceOf[Address] | None, BeforeValidator(_unless_empty(_address))]
 AdminAddress = Annotated[InstanceOf[Address] | None, BeforeValidator(_admin_address)]
 HostAddress = Annotated[InstanceOf[Address], BeforeValidator(_host_address)]
+MaybeHostAddress = Annotated[
+    InstanceOf[Address] | None, BeforeValidator(_unless_empty(_host_address))
+]
+NetworkCode = Annotated[str, AfterValidator(_network_code)]
+NetworkField = Annotated[str, AfterValidator(_network_field)]
 PayShieldHeader = Annotated[str, AfterValidator(_payshield_header)]
 PayShieldLmkId = Annotated[str, AfterValidator(_payshield_lmk_id)]
 PeerNetwork = Annotated[str, AfterValidator(_network)]

@@ -18,10 +18,16 @@ LINK = '[[links]]\nname = "a"\nlisten = "127.0.0.1:9001"\n'
 SECOND = '[[links]]\nname = "b"\n'
 ONE_LINK = "links: at least one [[links]] is needed"
 NO_LINKS = "links: must be [[links]]; variables count them from 0 without a gap"
+EITHER = "links[{}].listen: give either listen or connect"
+FEWER_CONNECTIONS = "links[0].connections: must be connections_max at most"
+SHORTER_PAUSE = "links[0].reconnect_min_ms: must be reconnect_max_ms at most"
+NETWORK_MANAGEMENT = "links[0].network_management: must be 'auto', 'on' or 'off'"
 NO_IPV6 = "links[0].listen: must be host:port, and an IPv6 host stands in brackets"
 NO_MAC = "links[0].mac_network: needs a mac_key"
 PEER = "links[0].peers[0]: must be an address or a network, as 10.0.0.0/8"
 TLS = LINK + "[links.tls]\n"
+SERVER_CA = "links[0].tls.server_ca: must be given where a link with TLS dials"
+DIALLED_TLS = SECOND + "connect = 'h:1'\n[links.tls]\n"
 DEADLINE = "links[0].answer_within_ms: must be 10 to 60000"
 NO_NUMBER = "links[0].answer_within_ms: must be a whole number"
 MARGIN = "links[0].margin_ms: must be less than answer_within_ms"
@@ -73,8 +79,8 @@ REFUSED = [
     ("links = 3", "links: must be [[links]]"),
     ("links = [3]", "links[0]: must be a table"),
     ("[links]\nname = 'a'", NO_LINKS),
-    ("[[links]]\nname = 'a'", "links[0].listen: is required"),
-    (LINK + SECOND, "links[1].listen: is required"),
+    ("[[links]]\nname = 'a'", EITHER.format(0)),
+    (LINK + SECOND, EITHER.format(1)),
     (SECOND + "listen = '9001'", "links[0].listen: must be host:port"),
     (SECOND + "listen = 9001", "links[0].listen: must be host:port"),
     (SECOND + "listen = 'h:70000'", "links[0].listen: the port must be 0 to 65535"),
@@ -82,8 +88,6 @@ REFUSED = [
     (SECOND + "listen = '::1:9001'", "links[0].listen: must be host:port"),
     (SECOND + "listen = '[::g]:1'", "links[0].listen: must be host:port"),
     (SECOND + "listen = '[1:2]:1'", NO_IPV6),
-    (SECOND + "connect = 'h:1'", "links[0].connect: only listen is supported by this version"),
-    (LINK + "connect = 'h:1'", "links[0].connect: only listen is supported by this version"),
     (LINK + "tls = 3", "links[0].tls: must be a table"),
     (LINK + "peers = ['10.0.0.1/8']", PEER),
     (LINK + "peers = ['example.com']", PEER),
@@ -98,8 +102,32 @@ REFUSED = [
         HSM + TLS + "certificate = 'x'\nkey = 'x'\nallow = ['DNS:x']",
         "links[0].tls.client_ca: must be given where allow is",
     ),
+    (HSM + DIALLED_TLS + "certificate = 'x'", SERVER_CA),
+    (HSM + DIALLED_TLS + "server_name = 'x'", SERVER_CA),
+    (
+        HSM + DIALLED_TLS + "server_ca = 'x'\nkey = 'x'",
+        "links[0].tls.certificate: must be given where key is",
+    ),
+    (
+        HSM + DIALLED_TLS + "server_ca = 'x'\nclient_ca = 'x'",
+        "links[0].tls.client_ca: is for links that listen",
+    ),
+    (
+        HSM + SECOND + "connect = 'h:1'\npeers = ['10.0.0.0/8']",
+        "links[0].peers: is for links that listen",
+    ),
     (TLS + "allow = ['']", "links[0].tls.allow[0]: must not be empty"),
     (TLS + "handshake_timeout_ms = 0", "links[0].tls.handshake_timeout_ms: must be 1 to 600000"),
+    (LINK + "connect = 'h:1'", EITHER.format(0)),
+    (SECOND + "connect = 'h'", "links[0].connect: must be host:port"),
+    (SECOND + "connect = 'h:0'", "links[0].connect: the port must be 1 to 65535"),
+    (LINK + "connections = 65", "links[0].connections: must be 1 to 64"),
+    (LINK + "connections = 3\nconnections_max = 2", FEWER_CONNECTIONS),
+    (LINK + "reconnect_min_ms = 9\nreconnect_max_ms = 8", SHORTER_PAUSE),
+    (LINK + "network_management = 'yes'", NETWORK_MANAGEMENT),
+    (LINK + "sign_on_code = '1'", "links[0].sign_on_code: must be three digits, or empty"),
+    (LINK + "echo_after_s = -1", "links[0].echo_after_s: must be 0 to 86400"),
+    (LINK + "network_fields = ['x']", "links[0].network_fields[0]: must be DE=value, as 33=000001"),
     (LINK + "mac_network = true", NO_MAC),
     (LINK + "answer_within_ms = 9", DEADLINE),
     (LINK + "answer_within_ms = 60001", DEADLINE),

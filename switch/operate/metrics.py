@@ -7,7 +7,8 @@ Histograms are labelled by link and MTI only: a scrape costs the event loop
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 from prometheus_client import (
     CollectorRegistry,
@@ -80,6 +81,20 @@ class Metrics:
         gauge = Gauge(name, meaning, ("link",), registry=self._registry)
         for link, value in read.items():
             gauge.labels(link).set_function(value)
+
+    def state_gauge(
+        self,
+        name: str,
+        meaning: str,
+        label: str,
+        are_in: Mapping[str, Callable[[str], bool]],
+        states: Sequence[str],
+    ) -> None:
+        """Add a gauge of things that are each in one state: 1 there, 0 at every other."""
+        gauge = Gauge(name, meaning, (label, "state"), registry=self._registry)
+        for thing, is_in in are_in.items():
+            for state in states:
+                gauge.labels(thing, state).set_function(partial(is_in, state))
 
     def event(self, name: str) -> None:
         """Count an event."""
