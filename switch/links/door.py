@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import ipaddress
 import ssl
 from collections.abc import Callable
@@ -34,6 +33,7 @@ class Door:
         self._on_event = on_event
         self._peers = tuple(ipaddress.ip_network(peer) for peer in settings.peers)
         self.tls = Tls(settings.tls, on_event=self._event) if settings.tls.is_on else None
+        self._server_name = settings.tls.server_name
         self._shaking: dict[TlsConnection, None] = {}  # the oldest first
         self._looking: asyncio.TimerHandle | None = None
 
@@ -60,8 +60,9 @@ class Door:
     ) -> None:
         """Connect to a peer. `carried` is connected when the handshake is done.
 
-        `server_name` is that of the peer's certificate; empty: the host. Raises `OSError` where
-        there is no connection, with what was wrong as its `strerror`. Cancelled, it closes.
+        `server_name` is that of the peer's certificate; empty: that of the settings, else the
+        host. Raises `OSError` where there is no connection, with what was wrong as its
+        `strerror`. Cancelled, it closes.
         """
         loop = asyncio.get_running_loop()
         if self.tls is None:
@@ -74,7 +75,7 @@ class Door:
                 ended.set_result(problem)
 
         tls = self.tls
-        context, name = tls.client_context(), server_name or host
+        context, name = tls.client_context(), server_name or self._server_name or host
         transport, _ = await loop.create_connection(
             lambda: self._tls_connection(tls, carried, context, on_done, name), host, port
         )
@@ -84,7 +85,7 @@ class Door:
             transport.abort()
             raise
         if problem is not None:
-            raise ConnectionAbortedError(errno.ECONNABORTED, problem)
+            raise ConnectionAbortedError(0, problem)  # the system has no number for it
 
     # What a connection that comes asks.
 
