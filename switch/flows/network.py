@@ -22,6 +22,8 @@ _MEANINGS = {
 _TRANSMISSION_DATETIME, _STAN, _LOCAL_DATETIME, _RESPONSE_CODE = 7, 11, 12, 39
 #: What tells the kind: DE70, or the function code in the versions of 1993 and 2003.
 _NETWORK_CODE, _FUNCTION_CODE = 70, 24
+#: What no setting adds to a request of ours: the switch fills them.
+OURS = frozenset({_TRANSMISSION_DATETIME, _STAN, _FUNCTION_CODE, _NETWORK_CODE})
 #: DE39 of an accepted network management request, ISO 8583:1993.
 _ACCEPTED_1993 = "800"
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from specs.spec import Spec
-from switch.flows.network import is_accepted, management_mti, own_request
+from switch.flows.network import OURS, is_accepted, management_mti, own_request
 from switch.links.connection import Connection
 from switch.links.state import Happening
 from switch.settings import Link as LinkSettings
@@ -101,9 +101,17 @@ class Session:
         if not self._codes.sign_off:
             return
         seconds = min(SIGN_OFF_SECONDS, self._settings.network_answer_s)
+        answer = None
         try:
-            answer = await self._ask(self._connection, self._request(self._codes.sign_off), seconds)
+            async with asyncio.timeout(seconds):  # its MAC may be waited for too
+                request = self._request(self._codes.sign_off)
+                answer = await self._ask(self._connection, request, seconds)
         except NotSent:
+            return
+        except TimeoutError:
+            pass
+        except Exception as error:  # noqa: BLE001 - whatever it is, the switch goes on stopping
+            self._tell("fault", error=error)
             return
         if answer is None:
             self._tell("network_unanswered", problem="sign_off", count=1)
@@ -178,8 +186,10 @@ def try_requests(settings: LinkSettings, spec: Spec) -> None:
         return
     if management_mti(spec) is None:
         raise ValueError(f"{spec.name} has no network management")
+    added = added_fields(settings)
+    if ours := sorted(added.keys() & OURS):
+        raise ValueError(f"DE{ours[0]} is the switch's own to fill")
     for code in filter(None, (codes.sign_on, codes.sign_off, codes.echo)):
-        added = added_fields(settings)
         request = own_request(spec, code, stan="000001", at=datetime.now(UTC), added=added)
         try:
             require(request, spec)

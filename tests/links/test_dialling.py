@@ -9,7 +9,10 @@ import signal
 import socket
 from multiprocessing.connection import Connection as Pipe
 
+import pytest
+
 from specs.spec import load as load_spec
+from switch.flows.router import Router
 from switch.settings import Address
 from switch.wire.message import Message, decode, encode
 from tests.client import connected
@@ -173,6 +176,24 @@ async def test_a_peer_that_signs_off_is_still_answered() -> None:
         assert "00" == code(await end.ask(network("071", "900003")))
         await dialled.is_in("signed_on")
         assert "signed_off" in dialled.states
+
+
+async def test_an_hsm_that_is_away_takes_no_link_down(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A request that has no MAC is not sent and not counted; when it can be made it is sent."""
+
+    async def no_mac(router: Router, request: Message) -> None:
+        pass
+
+    async with listening() as peer, dialling(peer, unanswered_max=1) as dialled:
+        await dialled.is_in("signed_on")
+        with monkeypatch.context() as away:
+            away.setattr(Router, "request_bytes", no_mac)
+            await peer.ends[0].reset()
+            await true(lambda: len(peer.open) == 1 and dialled.state == "connected")
+            await asyncio.sleep(1.5)
+            assert 2 == len(peer.ends)
+        await dialled.is_in("signed_on")
+        assert [] == dialled.events("network_unanswered")
 
 
 async def test_several_connections() -> None:
