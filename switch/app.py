@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import gc
 import signal
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 from keys.guard import GuardedHsm, until_answered
@@ -22,7 +24,9 @@ from switch.key_trials import try_keys
 from switch.ledger.ledger import Ledger
 from switch.ledger.unwind import Journal
 from switch.link_zones import mac_zones, pin_zones
+from switch.links.door import Door, doors_of
 from switch.links.link import Link
+from switch.links.state import State
 from switch.log import configure, get_logger
 from switch.operate.admin import Admin
 from switch.operate.events import Operator
@@ -80,6 +84,7 @@ async def _start(
     settings: Settings, stack: contextlib.AsyncExitStack, operator: Operator, metrics: Metrics
 ) -> None:
     keys, specs = read_keys(settings), read_specs(settings)
+    doors = doors_of(settings, on_event=operator.event)
     vault = await vault_of(settings, keys, on_event=operator.event)
     hsm = guarded(settings, backend_of(settings, keys), operator, metrics)
     stack.push_async_callback(hsm.close)
@@ -133,18 +138,24 @@ async def _start(
             issuer,
             on_exchange=operator.exchange,
             on_event=operator.event,
+            door=doors[link.name],
         )
         for link in settings.links
     ]
     _gauges(metrics, ledger, links)
+    _expiry_gauge(metrics, doors)
     if settings.admin.listen:
-        admin = Admin(settings.admin.listen, metrics, lambda: _missing(ledger, hsm, links))
+        admin = Admin(
+            settings.admin.listen,
+            metrics,
+            lambda: _missing(ledger, hsm, links),
+            lambda: [link.described() for link in links],
+        )
         await admin.start()
         stack.push_async_callback(admin.stop)
+    stack.push_async_callback(_drain, links)
     for link in links:
-        stack.push_async_callback(link.drain, within=link.settings.answer_within_ms / 1000)
-    for link in links:
-        await link.listen()
+        await link.start()
     zone_keys.begin_sending(links)
     await _tell_networks(stack, issuer, links, specs, operator, metrics)
     # What was built lives as long as the process: the collector need not look at it again, and
@@ -199,6 +210,13 @@ def _warn_of_keys(settings: Settings, keys: Mapping[str, KeyEntry], operator: Op
         operator.event("development_keys", path=path.name, problem="published: worth nothing")
 
 
+async def _drain(links: list[Link]) -> None:
+    """All at once: a silent peer of one link is not waited for by the others."""
+    await asyncio.gather(
+        *(link.drain(within=link.settings.answer_within_ms / 1000) for link in links)
+    )
+
+
 def _missing(ledger: Ledger, hsm: Hsm, links: list[Link]) -> list[str]:
     missing = [] if ledger.is_ready else ["database"]
     if isinstance(hsm, GuardedHsm) and hsm.is_down:
@@ -206,6 +224,10 @@ def _missing(ledger: Ledger, hsm: Hsm, links: list[Link]) -> list[str]:
     if any(link.is_draining for link in links):
         missing.append("draining")
     return missing
+
+
+def _is_in(link: Link, state: str) -> bool:
+    return link.state.state == state
 
 
 def _gauges(metrics: Metrics, ledger: Ledger, links: list[Link]) -> None:
@@ -217,6 +239,10 @@ def _gauges(metrics: Metrics, ledger: Ledger, links: list[Link]) -> None:
         "switch_connections", "Peers that are connected.",
         lambda: sum(link.connections for link in links),
     )  # fmt: skip
+    metrics.state_gauge(
+        "switch_link_state", "1 at the state that a link is in.", "link",
+        {link.settings.name: partial(_is_in, link) for link in links}, list(State),
+    )  # fmt: skip
     metrics.gauge(
         "switch_unwinds_pending", "Messages that wait to be taken back.",
         lambda: ledger.unwinding,
@@ -225,3 +251,12 @@ def _gauges(metrics: Metrics, ledger: Ledger, links: list[Link]) -> None:
         "switch_decisions_waiting", "Decisions that wait for a database connection.",
         lambda: ledger.waiting,
     )  # fmt: skip
+
+
+def _expiry_gauge(metrics: Metrics, doors: Mapping[str, Door]) -> None:
+    ours = {name: door.tls for name, door in doors.items() if door.tls is not None}
+    metrics.link_gauge(
+        "switch_tls_certificate_expires_timestamp_seconds",
+        "When a link's own certificate ends, in seconds since 1970.",
+        {name: functools.partial(getattr, tls, "expires_at") for name, tls in ours.items()},
+    )

@@ -51,6 +51,7 @@ FIELDS: dict[str, str] = {
     "left_ms": "milliseconds left of the deadline at the write; negative is late",
     # where it happened
     "peer": "address of the other side",
+    "certificate": "subject of the other side's certificate, where it is verified",
     "host": "host name or address",
     "port": "TCP port",
     "url": "URL without user, password and options",
@@ -118,6 +119,7 @@ CLEANERS: dict[str, Callable[[str], str]] = {
     "traceback": scrub,
     "merchant": scrub,
     "path": scrub,
+    "certificate": scrub,
     "pan": _pan,
     "url": _url,
 }

@@ -33,6 +33,7 @@ from switch.ledger.queries import QUERIES
 from switch.ledger.unwind import JournalError
 from switch.links.format import format_of
 from switch.links.link import LinkError
+from switch.links.session import try_requests
 from switch.operate.admin import AdminError
 from switch.operate.events import Operator
 from switch.rules.program import ProgramError
@@ -157,6 +158,10 @@ def read_specs(settings: Settings) -> dict[str, Spec]:
             format_of(link)
         except ValueError as error:
             raise settings.refusal(f"links[{index}].framing", str(error)) from None
+        try:
+            try_requests(link, spec)
+        except ValueError as error:
+            raise settings.refusal(f"links[{index}].network_fields", str(error)) from None
     return specs
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from collections.abc import Collection, Iterable, Mapping
 
 from pydantic import BaseModel, ValidationError
@@ -17,12 +18,13 @@ from pydantic_core import ErrorDetails
 PREFIX = "SWITCH_"
 DELIMITER = "__"
 
+#: Where an entry of a list stands.
+_LAST_INDEX = re.compile(r"\[[0-9]+\]$")
+
 #: Keys that people will look for, and why this version refuses them.
 NOT_SUPPORTED = {
-    ("links", "connect"): "only listen is supported by this version",
     ("vault", "token_key"): "is a list now: token_keys",
     ("vault", "data_key"): "is a list now: data_keys",
-    ("links", "tls"): "TLS is not supported by this version",
 }
 
 #: What pydantic finds, in our words.
@@ -72,6 +74,7 @@ def refusal_of(
 
 def origin(key: str, source: str) -> str:
     """The variable that set a key, else the file."""
+    key = _LAST_INDEX.sub("", key)  # a variable has the whole list
     name = PREFIX + key.replace("[", DELIMITER).replace("].", DELIMITER).replace(".", DELIMITER)
     return next((variable for variable in os.environ if variable.upper() == name.upper()), source)
 

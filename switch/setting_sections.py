@@ -20,12 +20,17 @@ from switch.setting_values import (
     FileUpdateName,
     HostAddress,
     LinkHeader,
-    ListenAddress,
     MaybeFile,
+    MaybeHostAddress,
+    MaybeListenAddress,
     Milliseconds,
     Name,
+    Names,
+    NetworkCode,
+    NetworkField,
     PayShieldHeader,
     PayShieldLmkId,
+    PeerNetworks,
     Station,
     Whole,
     between,
@@ -147,11 +152,41 @@ class Demo(Section):
     load_when_empty: bool = True
 
 
+class Tls(Section):
+    """TLS of a link, and whom it lets in."""
+
+    certificate: MaybeFile = None
+    key: MaybeFile = None
+    client_ca: MaybeFile = None
+    allow: Names = ()
+    handshake_timeout_ms: Milliseconds = 5_000
+    server_ca: MaybeFile = None
+    server_name: str = ""
+
+    @property
+    def is_on(self) -> bool:
+        """True where the link speaks TLS."""
+        return self.certificate is not None or self.server_ca is not None
+
+
 class Link(Section):
-    """One address that a scheme connects to."""
+    """One address that a scheme connects to, or that we connect to."""
 
     name: Name
-    listen: ListenAddress
+    listen: MaybeListenAddress = None
+    connect: MaybeHostAddress = None
+    connections: Annotated[Whole, between(1, 64)] = 1
+    connect_timeout_ms: Milliseconds = 5_000
+    reconnect_min_ms: Milliseconds = 500
+    reconnect_max_ms: Milliseconds = 30_000
+    network_management: Literal["auto", "on", "off"] = "auto"
+    sign_on_code: NetworkCode = "001"
+    sign_off_code: NetworkCode = "002"
+    echo_code: NetworkCode = "301"
+    echo_after_s: Annotated[Whole, between(0, 86_400)] = 30
+    network_answer_s: Annotated[Whole, between(1, 600)] = 5
+    unanswered_max: Annotated[Whole, between(1, 100)] = 3
+    network_fields: tuple[NetworkField, ...] = ()
     dialect: Name = "iso87-ascii"
     framing: Name = "2-byte"
     header: Literal["none", "tpdu", "fixed", "visa"] = "none"
@@ -179,6 +214,14 @@ class Link(Section):
     file_update_name: FileUpdateName = ""
     file_update_answer_s: Annotated[Whole, between(1, 600)] = 10
     scheme: str = ""
+    peers: PeerNetworks = ()
+    tls: Tls = Field(default_factory=Tls)
+
+    @property
+    def manages_network(self) -> bool:
+        """True where we sign on, ask for echoes and sign off."""
+        is_dialled = self.connect is not None
+        return self.network_management == "on" or (self.network_management == "auto" and is_dialled)
 
 
 #: Every section by its name; of `links` each.

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import importlib.util
 import ipaddress
+import json
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -27,6 +29,9 @@ _LMK_ID = re.compile(r"[0-9]{2}", re.ASCII)
 #: What stands before our own requests on a link, and the station at an end of it.
 _LINK_HEADER = re.compile(r"(?:[0-9A-Fa-f]{2}){0,32}", re.ASCII)
 _STATION = re.compile(r"[0-9]{6}", re.ASCII)
+#: DE70 of a request of ours, and what else stands in it: a data element and its value.
+_NETWORK_CODE = re.compile(r"[0-9]{3}", re.ASCII)
+_NETWORK_FIELD = re.compile(r"[1-9][0-9]{0,2}=[ -~]+", re.ASCII)
 
 #: DE101, the name of a network's file.
 _FILE_NAME = re.compile(r"[ -~]{1,17}")
@@ -122,6 +127,23 @@ def _host_address(value: object) -> Address:
     return address
 
 
+def _unless_empty(check: Callable[[object], Address]) -> Callable[[object], Address | None]:
+    """The check, for a value that may be left out."""
+    return lambda value: None if value is None or value == "" else check(value)
+
+
+def _network_code(value: str) -> str:
+    if value and _NETWORK_CODE.fullmatch(value) is None:
+        raise ValueError("must be three digits, or empty")
+    return value
+
+
+def _network_field(value: str) -> str:
+    if _NETWORK_FIELD.fullmatch(value) is None:
+        raise ValueError("must be DE=value, as 33=000001")
+    return value
+
+
 def _payshield_header(value: str) -> str:
     if _HEADER.fullmatch(value) is None:
         raise ValueError("must be 1 to 255 letters or digits, as long as the HSM is set to")
@@ -143,6 +165,23 @@ def _link_header(value: str) -> str:
 def _station(value: str) -> str:
     if _STATION.fullmatch(value) is None:
         raise ValueError("must be six digits")
+    return value
+
+
+def _network(value: str) -> str:
+    try:
+        return str(ipaddress.ip_network(value))
+    except ValueError:
+        raise ValueError("must be an address or a network, as 10.0.0.0/8") from None
+
+
+def _list(value: object) -> object:
+    # A variable has a list as JSON.
+    if isinstance(value, str):
+        try:
+            return json.loads(value)
+        except ValueError:
+            raise ValueError('must be a list: ["…", "…"]') from None
     return value
 
 
@@ -177,11 +216,19 @@ Name = Annotated[str, BeforeValidator(_filled)]
 FilePath = Annotated[Path, BeforeValidator(_filled)]
 MaybeFile = Annotated[Path | None, BeforeValidator(lambda value: value or None)]
 DatabaseUrl = Annotated[SecretStr, AfterValidator(_database_url)]
-ListenAddress = Annotated[InstanceOf[Address], BeforeValidator(_address)]
+MaybeListenAddress = Annotated[InstanceOf[Address] | None, BeforeValidator(_unless_empty(_address))]
 AdminAddress = Annotated[InstanceOf[Address] | None, BeforeValidator(_admin_address)]
 HostAddress = Annotated[InstanceOf[Address], BeforeValidator(_host_address)]
+MaybeHostAddress = Annotated[
+    InstanceOf[Address] | None, BeforeValidator(_unless_empty(_host_address))
+]
+NetworkCode = Annotated[str, AfterValidator(_network_code)]
+NetworkField = Annotated[str, AfterValidator(_network_field)]
 PayShieldHeader = Annotated[str, AfterValidator(_payshield_header)]
 PayShieldLmkId = Annotated[str, AfterValidator(_payshield_lmk_id)]
 LinkHeader = Annotated[str, AfterValidator(_link_header)]
 Station = Annotated[str, AfterValidator(_station)]
+PeerNetwork = Annotated[str, AfterValidator(_network)]
+Names = Annotated[tuple[Name, ...], BeforeValidator(_list)]
+PeerNetworks = Annotated[tuple[PeerNetwork, ...], BeforeValidator(_list)]
 FileUpdateName = Annotated[str, AfterValidator(_file_name)]

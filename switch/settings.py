@@ -37,6 +37,7 @@ from switch.setting_sections import (
     Link,
     Log,
     Section,
+    Tls,
     Unwind,
     Vault,
 )
@@ -52,6 +53,7 @@ __all__ = [
     "Log",
     "Settings",
     "SettingsError",
+    "Tls",
     "Unwind",
     "Vault",
 ]
@@ -66,6 +68,9 @@ DEMO: dict[str, Any] = {
     "links": [{"name": "demo", "dialect": "iso87-ascii", "listen": "127.0.0.1:8583"}]
 }
 DEMO_SOURCE = "demo settings"
+
+#: What says that a link is to have TLS.
+_TLS_GIVEN = frozenset({"certificate", "key", "client_ca", "allow", "server_ca", "server_name"})
 
 
 def _by_index(value: object) -> object:
@@ -167,7 +172,14 @@ class Settings(BaseSettings):
                 "pkcs11": _anchored(hsm.pkcs11, folder, ("pin_file",)),
             }
         )
-        return self.model_copy(update=sections)
+        return self.model_copy(update=sections | {"links": self._anchored_links(folder)})
+
+    def _anchored_links(self, folder: Path) -> tuple[Link, ...]:
+        files = ("certificate", "key", "client_ca", "server_ca")
+        return tuple(
+            link.model_copy(update={"tls": _anchored(link.tls, folder, files)})
+            for link in self.links
+        )
 
 
 def _anchored(section: Section, folder: Path, fields: Iterable[str]) -> Section:
@@ -200,8 +212,14 @@ def _contradictions(settings: Settings) -> Iterator[tuple[str, str]]:
             yield f"{here}.margin_ms", "must be less than answer_within_ms"
         if link.name in names:
             yield f"{here}.name", f"is the name of {names[link.name]} too"
+        if (link.listen is None) == (link.connect is None):
+            yield f"{here}.listen", "give either listen or connect"
+        if link.connections > link.connections_max:
+            yield f"{here}.connections", "must be connections_max at most"
+        if link.reconnect_min_ms > link.reconnect_max_ms:
+            yield f"{here}.reconnect_min_ms", "must be reconnect_max_ms at most"
         for key, address in taken.items():
-            if link.listen.overlaps(address):
+            if link.listen is not None and link.listen.overlaps(address):
                 yield f"{here}.listen", f"is the address of {key} too"
         for name, reason in _header_contradictions(link):
             yield f"{here}.{name}", reason
@@ -209,8 +227,32 @@ def _contradictions(settings: Settings) -> Iterator[tuple[str, str]]:
             yield f"{here}.mac_network", "needs a mac_key"
         if link.file_updates and not link.file_update_name:
             yield f"{here}.file_update_name", "must be given where file_updates is true"
+        for name, reason in _door_contradictions(link):
+            yield f"{here}.{name}", reason
         names[link.name] = here
-        taken[f"{here}.listen"] = link.listen
+        if link.listen is not None:
+            taken[f"{here}.listen"] = link.listen
+
+
+def _door_contradictions(link: Link) -> Iterator[tuple[str, str]]:
+    # Half a table must not be served as plain text.
+    tls = link.tls
+    given = [name for name in Tls.model_fields if name in _TLS_GIVEN and getattr(tls, name)]
+    if link.connect is not None:
+        if link.peers:
+            yield "peers", "is for links that listen"
+        if tls.client_ca is not None:
+            yield "tls.client_ca", "is for links that listen"
+        if given and tls.server_ca is None:
+            yield "tls.server_ca", "must be given where a link with TLS dials"
+        if tls.key is not None and tls.certificate is None:
+            yield "tls.certificate", "must be given where key is"
+    elif given and tls.certificate is None:
+        yield "tls.certificate", f"must be given where {given[0]} is"
+    if tls.certificate is not None and tls.key is None:
+        yield "tls.key", "must be given where certificate is"
+    if tls.allow and tls.client_ca is None and tls.server_ca is None:
+        yield "tls.client_ca", "must be given where allow is"
 
 
 def _header_contradictions(link: Link) -> Iterator[tuple[str, str]]:

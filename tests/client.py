@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import ssl
 import struct
 from collections.abc import AsyncIterator, Iterable
 from typing import cast
@@ -35,12 +36,17 @@ class Client(asyncio.Protocol):
 
     @classmethod
     async def connect(
-        cls, port: int, *, dialect: str = "iso87-ascii", framing: str = "2-byte"
+        cls,
+        port: int,
+        *,
+        dialect: str = "iso87-ascii",
+        framing: str = "2-byte",
+        tls: ssl.SSLContext | None = None,
     ) -> Client:
-        """Connect to a link on 127.0.0.1."""
+        """Connect to a link on 127.0.0.1, over TLS where a context is given."""
         loop = asyncio.get_running_loop()
         _, client = await loop.create_connection(
-            lambda: cls(load_spec(dialect), Framing.parse(framing)), "127.0.0.1", port
+            lambda: cls(load_spec(dialect), Framing.parse(framing)), "127.0.0.1", port, ssl=tls
         )
         return client
 
@@ -141,10 +147,14 @@ class Client(asyncio.Protocol):
 
 @contextlib.asynccontextmanager
 async def connected(
-    port: int, *, dialect: str = "iso87-ascii", framing: str = "2-byte"
+    port: int,
+    *,
+    dialect: str = "iso87-ascii",
+    framing: str = "2-byte",
+    tls: ssl.SSLContext | None = None,
 ) -> AsyncIterator[Client]:
     """A client for as long as somebody is inside."""
-    client = await Client.connect(port, dialect=dialect, framing=framing)
+    client = await Client.connect(port, dialect=dialect, framing=framing, tls=tls)
     try:
         yield client
     finally:

@@ -18,6 +18,7 @@ NOWHERE = "127.0.0.1:1"
 NO_DATABASE = {"database__url": f"postgresql://{NOWHERE}/x"}
 SCENARIO = str(GOLDEN / "scenario.jsonl")
 LINK = '[[links]]\nname = "a"\nlisten = "127.0.0.1:0"\n'
+SIGNS_ON = LINK + "network_management = 'on'\n"
 #: A dialect whose DE128 is too short for a MAC.
 NARROW = (ROOT / "specs/iso87_ascii.toml").read_text()
 NARROW = NARROW.replace('"mac_2",                                "b 8"', '"mac_2", "b 3"')
@@ -72,6 +73,15 @@ SETTINGS: list[tuple[str, str, Words]] = [
 FILES: dict[str, tuple[str, str, str, dict[str, str], Words]] = {
     "settings not TOML": (
         "switch.toml", "x", "run", {}, ("switch.toml", "TOML")),
+    "network field too long": (
+        "switch.toml", SIGNS_ON + "network_fields = ['33=123456789012']", "run", {},
+        ("links[0].network_fields", "forwarding_institution")),
+    "network field of no dialect": (
+        "switch.toml", SIGNS_ON + "network_fields = ['1=1']", "run", {},
+        ("links[0].network_fields", "de_1")),
+    "network field that is ours": (
+        "switch.toml", SIGNS_ON + "network_fields = ['11=000001']", "run", {},
+        ("links[0].network_fields", "DE11")),
     "unknown setting": (
         "switch.toml", "[log]\nlevl = 1\n" + LINK, "run", {}, ("switch.toml", "log.levl")),
     "unknown section": (

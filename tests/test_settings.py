@@ -18,9 +18,16 @@ LINK = '[[links]]\nname = "a"\nlisten = "127.0.0.1:9001"\n'
 SECOND = '[[links]]\nname = "b"\n'
 ONE_LINK = "links: at least one [[links]] is needed"
 NO_LINKS = "links: must be [[links]]; variables count them from 0 without a gap"
+EITHER = "links[{}].listen: give either listen or connect"
+FEWER_CONNECTIONS = "links[0].connections: must be connections_max at most"
+SHORTER_PAUSE = "links[0].reconnect_min_ms: must be reconnect_max_ms at most"
+NETWORK_MANAGEMENT = "links[0].network_management: must be 'auto', 'on' or 'off'"
 NO_IPV6 = "links[0].listen: must be host:port, and an IPv6 host stands in brackets"
 NO_MAC = "links[0].mac_network: needs a mac_key"
-NO_TLS = "links[0].tls: TLS is not supported by this version"
+PEER = "links[0].peers[0]: must be an address or a network, as 10.0.0.0/8"
+TLS = LINK + "[links.tls]\n"
+SERVER_CA = "links[0].tls.server_ca: must be given where a link with TLS dials"
+DIALLED_TLS = SECOND + "connect = 'h:1'\n[links.tls]\n"
 DEADLINE = "links[0].answer_within_ms: must be 10 to 60000"
 NO_NUMBER = "links[0].answer_within_ms: must be a whole number"
 MARGIN = "links[0].margin_ms: must be less than answer_within_ms"
@@ -77,8 +84,8 @@ REFUSED = [
     ("links = 3", "links: must be [[links]]"),
     ("links = [3]", "links[0]: must be a table"),
     ("[links]\nname = 'a'", NO_LINKS),
-    ("[[links]]\nname = 'a'", "links[0].listen: is required"),
-    (LINK + SECOND, "links[1].listen: is required"),
+    ("[[links]]\nname = 'a'", EITHER.format(0)),
+    (LINK + SECOND, EITHER.format(1)),
     (SECOND + "listen = '9001'", "links[0].listen: must be host:port"),
     (SECOND + "listen = 9001", "links[0].listen: must be host:port"),
     (SECOND + "listen = 'h:70000'", "links[0].listen: the port must be 0 to 65535"),
@@ -86,9 +93,46 @@ REFUSED = [
     (SECOND + "listen = '::1:9001'", "links[0].listen: must be host:port"),
     (SECOND + "listen = '[::g]:1'", "links[0].listen: must be host:port"),
     (SECOND + "listen = '[1:2]:1'", NO_IPV6),
-    (SECOND + "connect = 'h:1'", "links[0].connect: only listen is supported by this version"),
-    (LINK + "connect = 'h:1'", "links[0].connect: only listen is supported by this version"),
-    (LINK + "tls = {}", NO_TLS),
+    (LINK + "tls = 3", "links[0].tls: must be a table"),
+    (LINK + "peers = ['10.0.0.1/8']", PEER),
+    (LINK + "peers = ['example.com']", PEER),
+    (LINK + "peers = '10.0.0.0/8'", 'links[0].peers: must be a list: ["…", "…"]'),
+    (TLS + "certifcate = 'x'", "links[0].tls.certifcate: unknown key, did you mean certificate?"),
+    (HSM + TLS + "certificate = 'x'", "links[0].tls.key: must be given where certificate is"),
+    (HSM + TLS + "key = 'x'", "links[0].tls.certificate: must be given where key is"),
+    (HSM + TLS + "client_ca = 'x'", "links[0].tls.certificate: must be given where client_ca is"),
+    (HSM + TLS + "server_ca = 'x'", "links[0].tls.certificate: must be given where server_ca is"),
+    (HSM + TLS + "allow = ['DNS:x']", "links[0].tls.certificate: must be given where allow is"),
+    (
+        HSM + TLS + "certificate = 'x'\nkey = 'x'\nallow = ['DNS:x']",
+        "links[0].tls.client_ca: must be given where allow is",
+    ),
+    (HSM + DIALLED_TLS + "certificate = 'x'", SERVER_CA),
+    (HSM + DIALLED_TLS + "server_name = 'x'", SERVER_CA),
+    (
+        HSM + DIALLED_TLS + "server_ca = 'x'\nkey = 'x'",
+        "links[0].tls.certificate: must be given where key is",
+    ),
+    (
+        HSM + DIALLED_TLS + "server_ca = 'x'\nclient_ca = 'x'",
+        "links[0].tls.client_ca: is for links that listen",
+    ),
+    (
+        HSM + SECOND + "connect = 'h:1'\npeers = ['10.0.0.0/8']",
+        "links[0].peers: is for links that listen",
+    ),
+    (TLS + "allow = ['']", "links[0].tls.allow[0]: must not be empty"),
+    (TLS + "handshake_timeout_ms = 0", "links[0].tls.handshake_timeout_ms: must be 1 to 600000"),
+    (LINK + "connect = 'h:1'", EITHER.format(0)),
+    (SECOND + "connect = 'h'", "links[0].connect: must be host:port"),
+    (SECOND + "connect = 'h:0'", "links[0].connect: the port must be 1 to 65535"),
+    (LINK + "connections = 65", "links[0].connections: must be 1 to 64"),
+    (LINK + "connections = 3\nconnections_max = 2", FEWER_CONNECTIONS),
+    (LINK + "reconnect_min_ms = 9\nreconnect_max_ms = 8", SHORTER_PAUSE),
+    (LINK + "network_management = 'yes'", NETWORK_MANAGEMENT),
+    (LINK + "sign_on_code = '1'", "links[0].sign_on_code: must be three digits, or empty"),
+    (LINK + "echo_after_s = -1", "links[0].echo_after_s: must be 0 to 86400"),
+    (LINK + "network_fields = ['x']", "links[0].network_fields[0]: must be DE=value, as 33=000001"),
     (LINK + "mac_network = true", NO_MAC),
     (LINK + "answer_within_ms = 9", DEADLINE),
     (LINK + "answer_within_ms = 60001", DEADLINE),
@@ -186,7 +230,8 @@ REFUSED_VARIABLES = [
     ("SWITCH_LINKS__0__LISTEN", "x", "links[0].listen: must be host:port"),
     ("SWITCH_LINKS__0__ANSWER_WITHIN_MS", "", NO_NUMBER),
     ("SWITCH_LINKS__0__LISTN", "h:1", "links[0].listn: unknown key, did you mean listen?"),
-    ("SWITCH_LINKS__0__TLS", "{}", NO_TLS),
+    ("SWITCH_LINKS__0__TLS", "3", "links[0].tls: must be a table"),
+    ("SWITCH_LINKS__0__PEERS", '["x"]', PEER),
     ("SWITCH_LINKS", "[]", "links: name one setting: SWITCH_LINKS__…"),
     ("SWITCH_DATABASE", "{}", "database: name one setting: SWITCH_DATABASE__…"),
     ("SWITCH_DATABASE_URL", "embedded", "database_url: unknown section, did you mean database?"),
@@ -202,6 +247,21 @@ def test_a_refused_variable_is_named(
     """What the environment set wrong is told by the variable, not by the file."""
     monkeypatch.setenv(variable, value)
     assert f"{variable}: {line}" == refusal(HSM + LINK)
+
+
+def test_lists_and_tables_of_a_link_can_be_variables(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A list is JSON there; files are relative to the folder of the settings' file."""
+    monkeypatch.setenv("SWITCH_LINKS__0__PEERS", '["10.0.0.0/8", "::1"]')
+    monkeypatch.setenv("SWITCH_LINKS__0__TLS__ALLOW", '["DNS:a", "DN:CN=b,O=c"]')
+    for name in ("CERTIFICATE", "KEY", "CLIENT_CA"):
+        monkeypatch.setenv(f"SWITCH_LINKS__0__TLS__{name}", name.lower())
+    link = load(HSM + LINK).links[0]
+    assert link.peers == ("10.0.0.0/8", "::1/128")
+    assert link.tls.allow == ("DNS:a", "DN:CN=b,O=c")
+    assert link.tls.certificate == folder / "certificate"
+    assert link.tls.is_on
 
 
 def test_links_of_the_environment_leave_no_gap(monkeypatch: pytest.MonkeyPatch) -> None:

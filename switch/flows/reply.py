@@ -26,6 +26,7 @@ class Reply:
     undo: AuthorizationCall | None = None
     alarm: str | None = None  #: an event that operators should count
     effect: str | None = None  #: of an advice or a reversal: what it did
+    managed: str | None = None  #: of network management: sign_on, sign_off or echo
 
     @property
     def response_code(self) -> str:

@@ -22,11 +22,6 @@ if TYPE_CHECKING:
 WRITE_BUFFER_MAX = 64 * 1024
 #: How long such a peer is waited for before its connection is closed, in seconds.
 NOT_READING_SECONDS = 10.0
-#: Frames of one connection that one turn of the loop takes: some milliseconds, where all are
-#: refused for overload.
-FRAMES_A_TURN = 32
-
-
 #: A peer that is silently gone is found by TCP's own probes: after this many seconds of silence,
 #: so many seconds apart, so many of them. What it has not acknowledged counts too.
 KEEPALIVE_IDLE, KEEPALIVE_INTERVAL, KEEPALIVE_PROBES = 60, 10, 3
@@ -46,12 +41,14 @@ class Connection(asyncio.Protocol):
         self._is_deaf = False
         self._backlog: Iterator[Event] = iter(())
         self._backlog_at: float | None = None  # when it came, while there is one
-        self._next_turn: asyncio.Handle | None = None
+        self._waits_for_turn = False
         self._in_flight = 0
         self._unwritten: list[bytes] = []
         self._giving_up: asyncio.TimerHandle | None = None
         self._idle: asyncio.TimerHandle | None = None
         self.peer = ""
+        self.heard_at = time.monotonic()  #: when something came last
+        self.lost = asyncio.Event()  #: set once it is over
 
     # What the transport tells.
 
@@ -69,12 +66,13 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Some bytes came. The clock of the frames that they complete starts now."""
-        received_at = time.monotonic()
+        received_at = self.heard_at = time.monotonic()
         if self._is_deaf:
             return
         self._wait_for_more()
         self._backlog, self._backlog_at = self._receiver.receive(data), received_at
-        self._take_turn()
+        if not self._waits_for_turn:
+            self._take_turn()
 
     def eof_received(self) -> bool:
         """The peer sends nothing more. True keeps the connection open: it waits for answers."""
@@ -93,7 +91,7 @@ class Connection(asyncio.Protocol):
         self._is_stuck = False
         if self._giving_up is not None:
             self._giving_up.cancel()
-        if self._backlog_at is not None and self._next_turn is None:
+        if self._backlog_at is not None and not self._waits_for_turn:
             self._take_turn()
         self._read_or_wait()
 
@@ -103,6 +101,7 @@ class Connection(asyncio.Protocol):
             if timer is not None:
                 timer.cancel()
         self._transport = None
+        self.lost.set()
         self._link.left(self)
 
     # What the link asks.
@@ -193,13 +192,14 @@ class Connection(asyncio.Protocol):
         One read can bring thousands. Taken in one turn of the loop, they would make
         everybody else late.
         """
-        self._next_turn = None
+        self._waits_for_turn = False
         received_at = self._backlog_at
         if received_at is None or self._is_stuck or self._is_over:
             return
-        taken = 0
+        turns, taken = self._link.turns, 0
+        room = max(0, turns.room)
         try:
-            for event in itertools.islice(self._backlog, FRAMES_A_TURN):
+            for event in itertools.islice(self._backlog, room):
                 taken += 1
                 self._take(event, received_at)
         except FrameError as error:
@@ -212,10 +212,13 @@ class Connection(asyncio.Protocol):
             if not self._in_flight:
                 self.close()
             return
-        if taken < FRAMES_A_TURN:
+        finally:
+            turns.took(taken)
+        if taken < room:
             self._backlog_at = None
         else:
-            self._next_turn = self._loop.call_soon(self._take_turn)
+            self._waits_for_turn = True
+            turns.wait(self._take_turn)
         self._read_or_wait()
 
     def _take(self, event: Event, received_at: float) -> None:

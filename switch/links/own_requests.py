@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Callable
 from typing import NamedTuple
 
 from switch.wire import mti
 from switch.wire.message import Message
+
+#: STANs have six digits and begin anew.
+STANS = 1_000_000
 
 #: Requests that are over whose answers are still known as such.
 OVER_MAX = 1_024
@@ -34,6 +38,17 @@ class OwnRequests:
         self._on_event = on_event
         self._waiting: dict[_Key, asyncio.Future[Message]] = {}
         self._over: dict[_Key, OnLate | None] = {}
+        # Another process on the same link counts from elsewhere.
+        self._stan = random.randrange(STANS)  # noqa: S311 - no secret
+
+    def next_stan(self, transmission_datetime: str, answer_mti: str) -> str:
+        """A STAN for a request that nothing of this link has at that time."""
+        while True:
+            self._stan = (self._stan + 1) % STANS
+            stan = f"{self._stan:06d}"
+            key = _Key(answer_mti, transmission_datetime, stan)
+            if self._stan and key not in self._waiting and key not in self._over:
+                return stan
 
     async def answer_to(
         self, request: Message, *, within: float, on_late: OnLate | None = None

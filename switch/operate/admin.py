@@ -1,4 +1,4 @@
-"""The read-only admin port: health, readiness and metrics over HTTP."""
+"""The read-only admin port: health, readiness, metrics and links over HTTP."""
 
 from __future__ import annotations
 
@@ -18,18 +18,24 @@ class Admin:
     """A small HTTP server on a loopback address."""
 
     def __init__(
-        self, address: Address, metrics: Metrics, readiness: Callable[[], list[str]]
+        self,
+        address: Address,
+        metrics: Metrics,
+        readiness: Callable[[], list[str]],
+        links: Callable[[], list[dict[str, object]]],
     ) -> None:
-        """`readiness` names what is not ready; nothing is ready."""
+        """`readiness` names what is not ready; nothing is ready. `links` tells of each link."""
         self._address = address
         self._metrics = metrics
         self._readiness = readiness
+        self._links = links
         app = web.Application()
         app.add_routes(
             [
                 web.get("/healthz", self._healthz),
                 web.get("/readyz", self._readyz),
                 web.get("/metrics", self._render),
+                web.get("/api/links", self._api_links),
             ]
         )
         self._runner = web.AppRunner(app, access_log=None)
@@ -58,6 +64,9 @@ class Admin:
         if missing:
             return web.Response(status=503, text=f"not ready: {', '.join(missing)}\n")
         return web.Response(text="ready\n")
+
+    async def _api_links(self, _: web.Request) -> web.Response:
+        return web.json_response({"links": self._links()})
 
     async def _render(self, _: web.Request) -> web.Response:
         return web.Response(

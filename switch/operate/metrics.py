@@ -7,7 +7,8 @@ Histograms are labelled by link and MTI only: a scrape costs the event loop
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 from prometheus_client import (
     CollectorRegistry,
@@ -74,6 +75,26 @@ class Metrics:
     def gauge(self, name: str, meaning: str, read: Callable[[], float]) -> None:
         """Add a gauge that is read when scraped."""
         Gauge(name, meaning, registry=self._registry).set_function(read)
+
+    def link_gauge(self, name: str, meaning: str, read: Mapping[str, Callable[[], float]]) -> None:
+        """Add a gauge that is read when scraped, one for each of these links."""
+        gauge = Gauge(name, meaning, ("link",), registry=self._registry)
+        for link, value in read.items():
+            gauge.labels(link).set_function(value)
+
+    def state_gauge(
+        self,
+        name: str,
+        meaning: str,
+        label: str,
+        are_in: Mapping[str, Callable[[str], bool]],
+        states: Sequence[str],
+    ) -> None:
+        """Add a gauge of things that are each in one state: 1 there, 0 at every other."""
+        gauge = Gauge(name, meaning, (label, "state"), registry=self._registry)
+        for thing, is_in in are_in.items():
+            for state in states:
+                gauge.labels(thing, state).set_function(partial(is_in, state))
 
     def event(self, name: str) -> None:
         """Count an event."""

@@ -108,6 +108,19 @@ async def test_a_second_answer() -> None:
     assert ["late_response"] * 2 == [event for event, _ in told]
 
 
+async def test_stans_are_not_used_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every request has another STAN, never 000000; what is out or was is passed by."""
+    monkeypatch.setattr(own_requests, "STANS", 6)
+    own, _ = noting()
+    waiting = await asked(own, REQUEST)
+    await own.answer_to(Message("0302", {7: "1123120000", 11: "000003"}), within=0)
+    stans = [own.next_stan("1123120000", "0312") for _ in range(6)]
+    assert {"000002", "000004", "000005"} == set(stans[:3]) == set(stans[3:])
+    later = [own.next_stan("1123120001", "0312") for _ in range(5)]
+    assert {"000001", "000002", "000003", "000004", "000005"} == set(later)
+    waiting.cancel()
+
+
 async def test_memory_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of requests that are over only so many are known; the oldest is a stranger's then."""
     monkeypatch.setattr(own_requests, "OVER_MAX", 2)
