@@ -30,7 +30,7 @@ run: $(RUN) ## serve the demo on 127.0.0.1:8583, until Ctrl-C
 	@exec $(BIN)/switch run
 
 test: $(DEV) ## the whole test suite
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile
+	$(BIN)/python -m pytest -q -n 3 --dist loadfile
 
 check: $(DEV) ## style, types, layers
 	$(BIN)/ruff check
