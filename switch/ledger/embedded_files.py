@@ -188,8 +188,19 @@ class Folder:
 
     def serves(self, pid: int) -> bool:
         """Whether this process is a server over our cluster, or about to become it."""
-        words = f"{command_of(pid)} "
-        return "postgres" in words and f"-D {self.data} " in words
+        return self._is_ours(command_of(pid))
+
+    def will_serve(self, pid: int) -> bool:
+        """The same of a process that was just started, and may have no command line yet.
+
+        It has none while execve(2) replaces it. The line is read once: read again, it could be
+        there, and the process would be taken for ended.
+        """
+        words = command_of(pid)
+        return self._is_ours(words) if words else is_alive(pid)
+
+    def _is_ours(self, words: str) -> bool:
+        return "postgres" in words and f"-D {self.data} " in f"{words} "
 
     def _is_private(self, place: Path) -> bool:
         """Whether a folder under /tmp is still ours alone. One that was swept away is remade."""
@@ -230,13 +241,13 @@ def command_of(pid: int) -> str:
     ).stdout.strip()
 
 
-def is_between_programs(pid: int) -> bool:
-    """Whether a process lives without a command line, as it does while execve(2) replaces it."""
+def is_alive(pid: int) -> bool:
+    """Whether a process lives and is no zombie. Elsewhere than on Linux: no, without a command."""
     try:
         state = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0]
     except OSError:
         return False
-    return state not in (b"Z", b"X") and not command_of(pid)
+    return state not in (b"Z", b"X")
 
 
 def try_lock(file: int, kind: int) -> bool:

@@ -26,6 +26,7 @@ from __future__ import annotations
 import ctypes
 import os
 import pwd
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -141,6 +142,8 @@ def detach(log: Path) -> None:
     if child != 0:
         os.write(1, b"%d" % child)
         os._exit(0)
+    # Asked to stop before it is Postgres, it ends: Python would note the signal and then be gone.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     os.setsid()
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(output, 1)

@@ -29,7 +29,6 @@ from switch.ledger.embedded_files import (
     Binaries,
     EmbeddedError,
     Folder,
-    is_between_programs,
 )
 
 #: Time to come up, seconds. After a crash Postgres first replays up to max_wal_size of its
@@ -117,11 +116,10 @@ class Server:
         """The server's process, or None where there is none."""
         found = self._folder.postmaster()
         if found is not None and self._folder.serves(found.pid):
+            self._launched = None  # from here on the file tells: this number may be given anew
             return found.pid
         new = self._launched
-        if new is not None and (self._folder.serves(new) or is_between_programs(new)):
-            return new
-        return None
+        return new if new is not None and self._folder.will_serve(new) else None
 
     async def bring_up(self) -> None:
         """Have a server that answers: the one that runs, or a new one over the same data."""

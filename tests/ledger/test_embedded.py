@@ -269,3 +269,25 @@ async def test_without_the_wheel(monkeypatch: pytest.MonkeyPatch, quick_path: Pa
         pytest.skip("this machine has no Postgres but the wheel's")
     async with server:
         assert 1 == await fetch(server.url, "SELECT 1")
+
+
+# ---- which process it is ----------------------------------------------------------------------
+
+
+def test_a_process_between_two_programs(quick_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A started process without a command line yet will serve, also if it has one a moment later.
+
+    A dead one will not, nor one that runs something else under the same number.
+    """
+    folder = embedded_files.Folder(quick_path)
+    postgres = f"/bin/postgres -D {folder.data} -c fsync=on"
+    said = iter(["", postgres])
+    monkeypatch.setattr(embedded_files, "command_of", lambda _: next(said))
+    assert folder.will_serve(os.getpid())
+    assert folder.will_serve(os.getpid())
+    monkeypatch.setattr(embedded_files, "command_of", lambda _: "switch run")
+    assert not folder.will_serve(os.getpid())
+    monkeypatch.setattr(embedded_files, "command_of", lambda _: "")
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    assert not folder.will_serve(ended.pid)
