@@ -16,7 +16,7 @@ from typing import Any
 
 from keys.hsm import HsmRejected, HsmUnavailable, KeyRef
 from keys.zone_keys import ZoneKeyForm, ZoneKeyHsm
-from specs.spec import KeyExchange as Dialect
+from specs.sections import KeyExchange as Dialect
 from specs.spec import Spec
 from switch.flows.file_update import PAUSES, Line
 from switch.flows.reply import Reply, answer
