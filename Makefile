@@ -7,7 +7,7 @@ DEV := $(call MADE_FROM,dev,requirements-dev.lock)
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check install --no-compile
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check contract faults soak bench bench-quick lock
+.PHONY: help setup run test check contract interop faults soak bench bench-quick lock
 
 help: ## say what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "make %-12s %s\n", $$1, $$2}'
@@ -40,6 +40,14 @@ check: $(DEV) ## style, types, layers
 
 contract: $(DEV) ## every HSM backend asked everything it can do; prints the matrix
 	$(BIN)/python -m tests.contract
+
+interop: $(DEV) ## other people's implementations of the protocol against a running switch
+	$(PYTHON) -m venv var/interop/venv
+	var/interop/venv/bin/python -m pip --quiet --disable-pip-version-check install --no-deps \
+		--require-hashes --requirement tests/interop/requirements.lock
+	cp tests/interop/package.json tests/interop/package-lock.json var/interop/
+	npm ci --prefix var/interop --silent --ignore-scripts
+	$(BIN)/python -m pytest -q -rs tests/interop
 
 soak: $(DEV) ## messages in any order against the model and the audit: MINUTES=5
 	$(BIN)/python -m tests.life.soak --minutes $(or $(MINUTES),5)

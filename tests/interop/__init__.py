@@ -1,0 +1,1 @@
+"""Other implementations of the protocol against a running switch."""
