@@ -5,7 +5,7 @@ from __future__ import annotations
 from switch.settings import Link as LinkSettings
 from switch.wire.conversation import Format
 from switch.wire.frame import Framing
-from switch.wire.header import Fixed, Header, Tpdu, Visa
+from switch.wire.header import header_of
 
 __all__ = ["format_of"]
 
@@ -15,13 +15,11 @@ def format_of(link: LinkSettings) -> Format:
 
     That the settings of the header agree is known: the settings were checked.
     """
-    return Format(Framing.parse(link.framing, link.frame_max), _header(link))
-
-
-def _header(link: LinkSettings) -> Header:
-    ours = bytes.fromhex(link.header_hex)
-    if link.header == "tpdu":
-        return Tpdu(ours) if ours else Tpdu()
-    if link.header == "visa":
-        return Visa(source=link.header_source, destination=link.header_destination)
-    return Fixed(ours, is_echoed=link.header_echo)
+    header = header_of(
+        link.header,
+        bytes.fromhex(link.header_hex),
+        is_echoed=link.header_echo,
+        source=link.header_source,
+        destination=link.header_destination,
+    )
+    return Format(Framing.parse(link.framing, link.frame_max), header)

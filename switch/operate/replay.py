@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,10 @@ from specs.spec import Spec
 from specs.tlv import TlvError, decode_ber
 from switch.operate.capture import CaptureError, client_bytes
 from switch.wire import mti
+from switch.wire.conversation import Event, Format, Malformed, Receiver
 from switch.wire.error import FrameError
-from switch.wire.frame import Framer, Framing
+from switch.wire.frame import Framing
+from switch.wire.header import HeaderError, Opened, header_of
 from switch.wire.message import Message, MessageError, decode, encode
 
 _STAN, _ICC_DATA, _PAN = 11, 55, 2
@@ -62,7 +64,7 @@ def read_scenario(path: Path, spec: Spec) -> list[Step]:
     return [_step(number, row, path) for number, row in _rows(path)]
 
 
-def read_capture(path: Path, spec: Spec, framing: str, expect: Path | None) -> list[Step]:
+def read_capture(path: Path, spec: Spec, form: Format, expect: Path | None) -> list[Step]:
     """Read what the client sent in a capture; expectations come from a scenario with those bytes.
 
     Without `expect` a scenario of the same name beside the capture is taken.
@@ -70,10 +72,9 @@ def read_capture(path: Path, spec: Spec, framing: str, expect: Path | None) -> l
     beside = path.with_suffix(".jsonl")
     scenario = expect or (beside if beside.is_file() else None)
     known = {step.payload: step for step in (read_scenario(scenario, spec) if scenario else [])}
-    framer = Framer(_framing(framing))
     try:
-        payloads = [frame for frame in framer.receive(client_bytes(path)) if frame]
-    except (CaptureError, FrameError) as error:
+        payloads = list(_messages(Receiver(form).receive(client_bytes(path))))
+    except (CaptureError, FrameError, HeaderError) as error:
         raise ReplayError(f"{path}: {error}") from None
     steps = []
     for number, payload in enumerate(payloads, start=1):
@@ -86,11 +87,27 @@ def read_capture(path: Path, spec: Spec, framing: str, expect: Path | None) -> l
     return steps
 
 
-def _framing(text: str) -> Framing:
+def form_of(framing: str, header: str = "none", header_hex: str = "") -> Format:
+    """A link's framing and header, as its settings name them; raises `ReplayError`."""
     try:
-        return Framing.parse(text)
+        ours = bytes.fromhex(header_hex)
+    except ValueError:
+        raise ReplayError("the header must be hex") from None
+    if header == "fixed" and not ours:
+        raise ReplayError("a fixed header needs its bytes")
+    try:
+        return Format(Framing.parse(framing), header_of(header, ours))
     except ValueError as error:
         raise ReplayError(str(error)) from None
+
+
+def _messages(events: Iterable[Event]) -> Iterator[bytes]:
+    """What is a message among the events of a link; raises `HeaderError`."""
+    for event in events:
+        if isinstance(event, Malformed):
+            raise HeaderError(event.problem, event.offset)
+        if isinstance(event, Opened):
+            yield event.message
 
 
 def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -131,13 +148,13 @@ def _readable(payload: bytes, spec: Spec, where: str) -> Message:
 class Player:
     """A scheme that sends one message at a time."""
 
-    def __init__(self, address: str, spec: Spec, framing: str, *, timeout: float) -> None:
+    def __init__(self, address: str, spec: Spec, form: Format, *, timeout: float) -> None:
         """`address` is host:port; `timeout` is in seconds, for each answer."""
         host, _, port = address.rpartition(":")
         if not host or not port.isdigit():
             raise ReplayError(f"{address}: give host:port")
         self._host, self._port, self._spec = host, int(port), spec
-        self._framing = _framing(framing)
+        self._form = form
         self._timeout = timeout
 
     async def play(self, steps: Sequence[Step], *, only: Sequence[str] = ()) -> Result:
@@ -151,10 +168,10 @@ class Player:
             ) from None
         answers: dict[int, Message] = {}
         result = Result()
-        framer = Framer(self._framing)
+        receiver = Receiver(self._form)
         try:
             for step in steps:
-                answer = await self._ask(step, answers, reader, writer, framer)
+                answer = await self._ask(step, answers, reader, writer, receiver)
                 if answer is not None:
                     answers[step.number] = answer
                 if step.expect is None or (only and step.mti not in only):
@@ -178,11 +195,11 @@ class Player:
         answers: dict[int, Message],
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
-        framer: Framer,
+        receiver: Receiver,
     ) -> Message | None:
         try:
             payload = step.payload or encode(_resolved(step, answers), self._spec)
-            writer.write(self._framing.frame(payload))
+            writer.write(self._form.request(payload))
             if not mti.is_request(step.mti):
                 return None
             async with asyncio.timeout(self._timeout):
@@ -190,13 +207,13 @@ class Player:
                     data = await reader.read(65_536)
                     if not data:
                         raise ReplayError(f"message {step.number}: the link was closed")
-                    for frame in framer.receive(data):
-                        answer = decode(frame, self._spec) if frame else None
-                        if answer is not None and _answers(answer, step):
+                    for message in _messages(receiver.receive(data)):
+                        answer = decode(message, self._spec)
+                        if _answers(answer, step):
                             return answer
         except TimeoutError:
             return None
-        except (OSError, FrameError, MessageError) as error:
+        except (OSError, FrameError, HeaderError, MessageError, ValueError) as error:
             raise ReplayError(f"message {step.number}: {type(error).__name__}: {error}") from None
 
 

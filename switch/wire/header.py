@@ -22,6 +22,7 @@ __all__ = [
     "Rejected",
     "Tpdu",
     "Visa",
+    "header_of",
 ]
 
 #: The kinds of header that a link can have.
@@ -192,3 +193,22 @@ def _first(payload: bytes, size: int) -> bytes:
     if len(payload) < size:
         raise HeaderError("short", len(payload))
     return payload[:size]
+
+
+def header_of(
+    kind: str,
+    ours: bytes = b"",
+    *,
+    is_echoed: bool = True,
+    source: str = "000000",
+    destination: str = "000000",
+) -> Header:
+    """The header of that kind, one of `KINDS`; of the rest what the kind has use for.
+
+    Raises `ValueError` for bytes or stations that the kind cannot have.
+    """
+    if kind == "tpdu":
+        return Tpdu(ours) if ours else Tpdu()
+    if kind == "visa":
+        return Visa(source=source, destination=destination)
+    return Fixed(ours if kind == "fixed" else b"", is_echoed)

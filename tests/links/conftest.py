@@ -37,7 +37,7 @@ LINKS: dict[str, dict[str, object]] = {
     "fixed": {"header": "fixed", "header_hex": b"ISO026000050".hex()},
     "scripted": {"header": "fixed", "header_hex": b"ISO026000050".hex(), "header_echo": False},
     "tight": {"header": "fixed", "header_hex": b"ISO026000050".hex(), "frame_max": 68},
-    "visa": {"framing": "visa", "header": "visa", "dialect": "iso87-binary"},
+    "visa": {"framing": "visa", "header": "visa", "dialect": "visa-base1"},
 }
 
 

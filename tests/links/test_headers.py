@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
@@ -14,7 +16,8 @@ from tests.client import connected
 from tests.links.conftest import locked
 from tests.links.test_file_updates import block
 from tests.process import PATIENCE_SECONDS, Switch
-from tests.traffic import CardInHand, code, echo, purchase
+from tests.traffic import CardInHand, change, code, echo, purchase
+from tests.typed import typed
 
 POLLS = 10_000
 
@@ -25,7 +28,7 @@ HEADERS = {
     "fixed": ("iso87-ascii", 2, b"ISO026000070".hex(), b"ISO026000070".hex()),
     "scripted": ("iso87-ascii", 2, b"ISO026000070".hex(), b"ISO026000050".hex()),
     "tight": ("iso87-ascii", 2, b"ISO026000070".hex(), b"ISO026000070".hex()),
-    "visa": ("iso87-binary", 4, "160102LLLL123456654321a1b2b3c4c5c6d7e8e9eafb",
+    "visa": ("visa-base1", 4, "160102LLLL123456654321a1b2b3c4c5c6d7e8e9eafb",
                                 "160102LLLL654321123456a1b2b3c4c5c6d7e8e9eafb"),
 }  # fmt: skip
 each_link = pytest.mark.parametrize("link", [link for link in HEADERS if link != "tight"])
@@ -47,6 +50,9 @@ class Peer:
 
     def frame(self, message: Message, header: str = "") -> bytes:
         """A message behind its header, behind its length."""
+        entry_mode = message.fields.get(22)
+        if entry_mode is not None and self.spec.fields[22].length == 4:
+            message = change(message, de_22=f"{entry_mode}0")
         body = encode(message, self.spec)
         return self.framed(self._header(header or self.header, body) + body)
 
@@ -94,6 +100,39 @@ async def peer(switch: Switch, link: str) -> AsyncIterator[Peer]:
         writer.close()
         with contextlib.suppress(OSError):
             await writer.wait_closed()
+
+
+#: How `switch replay` is told of these links.
+REPLAYED = {
+    "tpdu": ["--header", "tpdu", "--header-hex", "6000031234"],
+    "fixed": ["--header", "fixed", "--header-hex", b"ISO026000070".hex()],
+    "visa": ["--framing", "visa", "--header", "visa", "--dialect", "visa-base1"],
+    "bcd": ["--framing", "2-bcd"],
+    "byte4": ["--framing", "4-byte-inclusive"],
+}
+
+
+@pytest.mark.parametrize("link", REPLAYED)
+def test_a_replay(switch: Switch, link: str, tmp_path: Path) -> None:
+    """`switch replay` plays a scenario behind any header and in any framing."""
+    asked = echo()
+    row = {"mti": asked.mti, "fields": asked.fields, "expect": {"mti": "0810", "39": "00"}}
+    scenario = tmp_path / "echo.jsonl"
+    scenario.write_text(json.dumps(row))
+    words = ["--to", f"127.0.0.1:{switch.port(link)}", *REPLAYED[link]]
+    played = typed("replay", str(scenario), *words)
+    assert "1 right, 0 different, 0 sent and not compared" in played.output
+
+
+@pytest.mark.parametrize("words", ["--header fixed", "--header tpdu --header-hex 6"])
+def test_a_replay_with_half_a_header(words: str, tmp_path: Path) -> None:
+    """A header that cannot be is refused in one line before anything is sent."""
+    scenario = tmp_path / "none.jsonl"
+    scenario.write_text("")
+    refused = typed("replay", str(scenario), *words.split())
+    assert 1 == refused.exit_code
+    assert 1 == refused.output.count("\n")
+    assert "header" in refused.output
 
 
 @each_link

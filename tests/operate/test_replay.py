@@ -17,6 +17,7 @@ from switch.operate.replay import (
     ReplayError,
     Result,
     compare,
+    form_of,
     read_capture,
     read_scenario,
 )
@@ -95,13 +96,13 @@ def test_a_bad_line_is_named_by_its_number(tmp_path: Path, row: str) -> None:
 
 def test_a_capture_takes_its_expectations_from_the_scenario_beside_it(tmp_path: Path) -> None:
     """Messages of a capture are those of the scenario with the same bytes; others stand alone."""
-    beside = read_capture(GOLDEN / "scenario.pcap", ASCII, "2-byte", None)
+    beside = read_capture(GOLDEN / "scenario.pcap", ASCII, form_of("2-byte"), None)
     assert 73 == len(beside)
     assert all(step.expect for step in beside)
     alone = tmp_path / "alone.pcap"
     alone.write_bytes((GOLDEN / "scenario.pcap").read_bytes())
-    assert {None} == {step.expect for step in read_capture(alone, ASCII, "2-byte", None)}
-    given = read_capture(alone, ASCII, "2-byte", GOLDEN / "scenario.jsonl")
+    assert {None} == {step.expect for step in read_capture(alone, ASCII, form_of("2-byte"), None)}
+    given = read_capture(alone, ASCII, form_of("2-byte"), GOLDEN / "scenario.jsonl")
     assert [step.number for step in beside] == [step.number for step in given]
 
 
@@ -109,7 +110,7 @@ def test_a_capture_takes_its_expectations_from_the_scenario_beside_it(tmp_path: 
 def test_a_capture_in_another_framing_is_refused(framing: str, said: str) -> None:
     """A capture that is not framed as said is an error, no run of garbage."""
     with pytest.raises(ReplayError, match=said):
-        read_capture(GOLDEN / "scenario.pcap", ASCII, framing, None)
+        read_capture(GOLDEN / "scenario.pcap", ASCII, form_of(framing), None)
 
 
 @contextlib.asynccontextmanager
@@ -149,7 +150,7 @@ async def issuer(*codes: str) -> AsyncIterator[tuple[str, list[Message]]]:
 
 async def play(address: str, path: Path, *only: str) -> Result:
     """Play a scenario against an address."""
-    player = Player(address, ASCII, "2-byte", timeout=0.3)
+    player = Player(address, ASCII, form_of("2-byte"), timeout=0.3)
     return await player.play(read_scenario(path, ASCII), only=only)
 
 
@@ -216,4 +217,4 @@ async def test_a_message_that_cannot_be_made_is_named(tmp_path: Path) -> None:
 def test_an_address_that_is_none_is_refused(address: str) -> None:
     """An address without host or port is an error that says what to give."""
     with pytest.raises(ReplayError, match="give host:port"):
-        Player(address, ASCII, "2-byte", timeout=1)
+        Player(address, ASCII, form_of("2-byte"), timeout=1)
