@@ -21,9 +21,9 @@ from switch.wire.currency import CURRENCIES
 Fields = Mapping[int, str]
 
 _BITS = re.compile(r"[0-9A-F]{32}")
-_DIGITS_12 = re.compile(r"[0-9]{12}")
+_DIGITS = re.compile(r"[0-9]+")
 _AMOUNT_2003 = re.compile(r"(?P<currency>[0-9]{3})(?P<decimals>[0-9])(?P<minor>[0-9]{12})")
-_AMOUNT_2003_SIZE = 16
+_AMOUNT_SIZE, _AMOUNT_2003_SIZE = 12, 16
 _PARTIAL_REVERSAL = "401"  # DE24
 _DECIMALS_UNKNOWN = 2  # of a currency that is not in ISO 4217's list
 
@@ -107,20 +107,16 @@ class Version:
 
     def transaction(self, _: str, fields: Fields) -> Money:
         """What was asked for, also in a message that takes some of it back. By MTI and fields."""
-        return Money(_digits(fields, 4), fields[49])
+        return Money(_number(fields[4], 4), fields[49])
 
     def billing(self, _: str, fields: Fields) -> Money | None:
         """The same as it is billed: DE6 in DE51, where both stand."""
-        return Money(_digits(fields, 6), fields[51]) if 6 in fields and 51 in fields else None
+        return Money(_number(fields[6], 6), fields[51]) if 6 in fields and 51 in fields else None
 
     def kept(self, _: str, fields: Fields) -> int | None:
         """What a reversal leaves of the transaction, in its minor units; none: nothing."""
         data = fields.get(95)
-        if not data:
-            return None
-        if not _DIGITS_12.match(data):
-            raise FieldUnreadable(95)
-        return int(data[:12])
+        return _number(data[:_AMOUNT_SIZE], 95) if data else None
 
     def amount(self, money: Money) -> str:
         """DE4 or DE6 of an answer."""
@@ -232,10 +228,10 @@ class Version1993(Version):
         return entry_mode[6:7] == self._contactless_stripe
 
     def _money(self, fields: Fields, number: int) -> Money:
-        return Money(_digits(fields, number), fields[49])
+        return Money(_number(fields[number], number), fields[49])
 
     def _money_before(self, fields: Fields) -> Money:
-        return Money(_digits(fields, 30), fields[49])
+        return Money(_number(fields[30][:_AMOUNT_SIZE], 30), fields[49])
 
     def _billed(self, fields: Fields) -> Money | None:
         return super().billing("", fields)
@@ -334,12 +330,11 @@ def _is_partial(mti: str, fields: Fields) -> bool:
     return mti[1:2] == "4" and fields.get(24) == _PARTIAL_REVERSAL
 
 
-def _digits(fields: Fields, number: int) -> int:
-    """An amount of twelve digits at the beginning of a field."""
-    digits = _DIGITS_12.match(fields[number])
-    if digits is None:
+def _number(data: str, number: int) -> int:
+    """The digits of that field."""
+    if not _DIGITS.fullmatch(data):
         raise FieldUnreadable(number)
-    return int(digits[0])
+    return int(data)
 
 
 def _money_2003(data: str, number: int) -> Money:
