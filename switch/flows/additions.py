@@ -10,7 +10,8 @@ from switch.rules.checks import Case, Verdicts
 from switch.rules.cryptogram import cryptogram
 from switch.rules.decision import Decision, Declined
 from switch.rules.reason import Reason
-from switch.wire.versions import Money, version_of
+from switch.wire.values import Money
+from switch.wire.versions import version_of
 
 _AMOUNT, _AMOUNT_BILLED = 4, 6
 _AUTHORIZATION_CODE, _ADDITIONAL_AMOUNTS, _ICC_DATA = 38, 54, 55

@@ -16,7 +16,7 @@ from switch.rules.checks import Case, Verdicts
 from switch.rules.reason import Reason
 from switch.wire.originals import LaterRequest, original_of
 from switch.wire.requests import AuthorizationRequest, Money, clue, trace_key
-from switch.wire.versions import Original
+from switch.wire.values import Original
 
 
 def authorization_code() -> str:

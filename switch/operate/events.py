@@ -12,7 +12,7 @@ from switch.flows.exchange import Exchange
 from switch.log import canonical
 from switch.mask import mask_pan
 from switch.operate.metrics import Metrics
-from switch.wire.versions import FieldUnreadable
+from switch.wire.values import FieldUnreadable
 
 #: Events that an operator should look at, and those that are somebody's fault.
 WARNINGS = frozenset(

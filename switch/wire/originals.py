@@ -9,7 +9,8 @@ from typing import Self
 
 from switch.wire.message import MessageError
 from switch.wire.requests import AuthorizationRequest, reading
-from switch.wire.versions import Original, version_of
+from switch.wire.values import Original
+from switch.wire.versions import version_of
 
 _AUTHORIZATION_CODE, _RESPONSE_CODE = 38, 39
 _SEQUENCE = re.compile(r"(?P<number>[0-9]{2})(?P<of>[0-9]{2})")

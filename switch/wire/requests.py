@@ -20,7 +20,8 @@ from switch.stopwatch import Stopwatch
 from switch.wire import mti
 from switch.wire.message import Message, MessageError
 from switch.wire.track import Track, TrackError, parse_track_1, parse_track_2
-from switch.wire.versions import FieldUnreadable, Money, version_of
+from switch.wire.values import FieldUnreadable, Money
+from switch.wire.versions import version_of
 
 __all__ = [
     "AMOUNT_MOST", "KINDS", "AuthorizationRequest", "Cavv", "Money", "NetworkRequest", "clue",

@@ -12,11 +12,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import ClassVar
 
 from specs.spec import Spec
 from switch.wire.currency import CURRENCIES
+from switch.wire.values import FieldUnreadable, Money, NetworkCodes, Original
 
 Fields = Mapping[int, str]
 
@@ -26,46 +26,6 @@ _AMOUNT_2003 = re.compile(r"(?P<currency>[0-9]{3})(?P<decimals>[0-9])(?P<minor>[
 _AMOUNT_SIZE, _AMOUNT_2003_SIZE = 12, 16
 _PARTIAL_REVERSAL = "401"  # DE24
 _DECIMALS_UNKNOWN = 2  # of a currency that is not in ISO 4217's list
-
-
-class FieldUnreadable(Exception):
-    """A field that is not what its version says. Names it, never its value."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(f"DE{number}")
-        self.number = number
-
-
-@dataclass(frozen=True, slots=True)
-class Money:
-    """An amount in minor units of an ISO 4217 currency."""
-
-    minor: int
-    currency: str
-
-
-@dataclass(frozen=True, slots=True)
-class Original:
-    """The message that another is about, as that one tells it."""
-
-    mti: str
-    stan: str
-    moment: str  #: DE7 in 1987, DE12 later: what names a message beside its MTI and STAN
-    acquirer: str | None  #: without leading zeros; none: any
-
-
-@dataclass(frozen=True, slots=True)
-class NetworkCodes:
-    """What network management requests say: sign-on, sign-off, echo."""
-
-    sign_on: tuple[str, ...]  #: the first of each is what we say where no setting is
-    sign_off: tuple[str, ...]
-    echo: tuple[str, ...]
-
-    def meaning(self, code: str) -> str | None:
-        """sign_on, sign_off or echo; none for any other."""
-        names = ("sign_on", "sign_off", "echo")
-        return next((name for name in names if code in getattr(self, name)), None)
 
 
 class Version:

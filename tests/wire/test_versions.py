@@ -16,7 +16,8 @@ from switch.stopwatch import Stopwatch
 from switch.wire.message import Message, MessageError
 from switch.wire.originals import LaterRequest
 from switch.wire.requests import AuthorizationRequest, Money
-from switch.wire.versions import VERSIONS, Original
+from switch.wire.values import Original
+from switch.wire.versions import VERSIONS
 
 ISO_93, CMF = "iso93-ascii", "cmf-2003"
 _SHARED = {2: "4761739000000012", 3: "000000", 7: "1123120000", 32: "476173", 37: "1"}
