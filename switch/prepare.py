@@ -24,7 +24,6 @@ from specs.spec import Spec, SpecError
 from specs.spec import load as load_spec
 from switch.demo import loader
 from switch.flows.file_update import FILE_UPDATE
-from switch.flows.router import ROUTES
 from switch.ledger.embedded import EmbeddedPostgres
 from switch.ledger.embedded_files import EmbeddedError
 from switch.ledger.ledger import PARTITION_MONTHS_AHEAD
@@ -39,6 +38,7 @@ from switch.operate.events import Operator
 from switch.rules.program import ProgramError
 from switch.rules.reason import Reason
 from switch.settings import Settings, SettingsError
+from switch.wire.versions import VERSIONS
 
 _PIN_BLOCK = 52
 
@@ -139,11 +139,11 @@ def read_specs(settings: Settings) -> dict[str, Spec]:
         except SpecError as error:
             raise settings.refusal(f"links[{index}].dialect", str(error)) from None
         spec = specs[link.dialect]
-        if not spec.classes.keys() & ROUTES.keys():
+        if spec.version not in VERSIONS:
             raise settings.refusal(
                 f"links[{index}].dialect",
                 f"{link.dialect} is of MTIs {spec.version}xxx: links answer those of "
-                f"{', '.join(sorted({first[0] for first in ROUTES}))}xxx alone",
+                f"{', '.join(f'{version}xxx' for version in VERSIONS)} alone",
             )
         if missing := {reason.value for reason in Reason} - spec.response_codes.keys():
             raise settings.refusal(

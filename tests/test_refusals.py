@@ -51,7 +51,6 @@ SETTINGS: list[tuple[str, str, Words]] = [
     ("log__level",             "loud",                  ("log.level",)),
     ("links__0__listen",       "127.0.0.1:99999",       ("listen", "65535")),
     ("links__0__dialect",      "klingon",               ("dialect", "iso87-ascii")),
-    ("links__0__dialect",      "cmf-2003",              ("dialect", "2xxx")),
     ("links__0__framing",      "3-byte",                ("framing", "2-byte")),
     ("links__0__framing",      "visa-inclusive",        ("framing", "2-bcd-inclusive, 4-byte")),
     ("links__0__header",       "fixed",                 ("links[0].header_hex", "fixed")),

@@ -10,6 +10,8 @@ from switch.rules.checks import Case, Verdicts
 from switch.rules.cryptogram import cryptogram
 from switch.rules.decision import Decision, Declined
 from switch.rules.reason import Reason
+from switch.wire.values import Money
+from switch.wire.versions import version_of
 
 _AMOUNT, _AMOUNT_BILLED = 4, 6
 _AUTHORIZATION_CODE, _ADDITIONAL_AMOUNTS, _ICC_DATA = 38, 54, 55
@@ -37,9 +39,12 @@ async def additions(
         elif decision.authorization_code is not None:
             added[_AUTHORIZATION_CODE] = decision.authorization_code
         if decision.partial_transaction_minor is not None:
-            added[_AMOUNT] = f"{decision.partial_transaction_minor:012d}"
-            if case.request.billing is not None:
-                added[_AMOUNT_BILLED] = f"{decision.partial_minor:012d}"
+            request, version = case.request, version_of(case.request.spec)
+            part = Money(decision.partial_transaction_minor, request.transaction.currency)
+            added[_AMOUNT] = version.amount(part)
+            if request.billing is not None and decision.partial_minor is not None:
+                part = Money(decision.partial_minor, request.billing.currency)
+                added[_AMOUNT_BILLED] = version.amount(part)
             added[_ADDITIONAL_AMOUNTS] = original_amount(case)
             chip = await _authenticated(case, verdicts, code, issuer, is_approved=True)
     data = encode_ber({_ISSUER_AUTHENTICATION_DATA: chip}) if chip is not None else ""
@@ -58,18 +63,19 @@ def _scripts(case: Case, verdicts: Verdicts, decision: Decision) -> str:
 
 
 def balance(case: Case, available_minor: int) -> str:
-    """DE54: account type, amount type, currency, sign, twelve digits."""
-    sign = "D" if available_minor < 0 else "C"
-    amount = min(abs(available_minor), _AMOUNT_MOST)
-    account_type = case.request.processing_code[2:4]
-    return f"{account_type}{_AVAILABLE}{case.card.currency}{sign}{amount:012d}"
+    """DE54: what is available."""
+    minor = max(-_AMOUNT_MOST, min(available_minor, _AMOUNT_MOST))
+    return _additional(case, _AVAILABLE, Money(minor, case.card.currency))
 
 
 def original_amount(case: Case) -> str:
     """DE54: what was asked for, where less is approved."""
-    asked = case.request.transaction
-    account_type = case.request.processing_code[2:4]
-    return f"{account_type}{_ORIGINAL_AMOUNT}{asked.currency}C{asked.minor:012d}"
+    return _additional(case, _ORIGINAL_AMOUNT, case.request.transaction)
+
+
+def _additional(case: Case, amount_type: str, money: Money) -> str:
+    types = case.request.processing_code[2:4] + amount_type
+    return version_of(case.request.spec).signed_amount(types, money)
 
 
 def issuer_authentication(case: Case, verdicts: Verdicts) -> str | None:

@@ -14,8 +14,9 @@ from switch.mask import mask_pan
 from switch.rules import checks
 from switch.rules.checks import Case, Verdicts
 from switch.rules.reason import Reason
-from switch.wire.originals import LaterRequest, Original, original_of
+from switch.wire.originals import LaterRequest, original_of
 from switch.wire.requests import AuthorizationRequest, Money, clue, trace_key
+from switch.wire.values import Original
 
 
 def authorization_code() -> str:
@@ -173,7 +174,7 @@ def _clues(
 
     def own(kind: str) -> bytes:
         version = request.mti[0]
-        return trace_key(version + kind, request.stan, request.transmission_datetime, token)
+        return trace_key(version + kind, request.stan, request.moment, token)
 
     this = own(request.mti[1:])
     others = [one for one in (rrn_clue, scheme_clue) if one is not None]
@@ -201,7 +202,7 @@ def _clues(
 
 
 def _trace(original: Original, token: bytes) -> bytes:
-    return trace_key(original.mti, original.stan, original.transmission_datetime, token)
+    return trace_key(original.mti, original.stan, original.moment, token)
 
 
 def _increased(request: AuthorizationRequest, token: bytes) -> bytes | None:

@@ -9,6 +9,7 @@ from switch.flows.reply import Reply
 from switch.stopwatch import Stopwatch
 from switch.wire.message import Message
 from switch.wire.requests import AuthorizationRequest
+from switch.wire.versions import Version
 
 
 @dataclass(slots=True)
@@ -18,6 +19,7 @@ class Exchange:
     link: str
     deadline: Deadline
     length: int  #: of the frame, in bytes
+    version: Version  #: of the link's dialect
     watch: Stopwatch = field(default_factory=Stopwatch)
     message: Message | None = field(default=None, repr=False)
     request: AuthorizationRequest | None = None

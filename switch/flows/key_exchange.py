@@ -19,6 +19,7 @@ from keys.zone_keys import ZoneKeyForm, ZoneKeyHsm
 from specs.sections import KeyExchange as Dialect
 from specs.spec import Spec
 from switch.flows.file_update import PAUSES, Line
+from switch.flows.network import is_accepted, management_mti
 from switch.flows.reply import Reply, answer
 from switch.flows.zone_keys import ZoneKeyring
 from switch.ledger.errors import LedgerUnavailable
@@ -28,9 +29,9 @@ from switch.wire import mti
 from switch.wire.key_data import KeyData, read_key_data, write_key_data
 from switch.wire.message import Message
 from switch.wire.requests import NetworkRequest
+from switch.wire.versions import version_of
 
-NETWORK_MANAGEMENT = "0800"
-_TRANSMISSION_DATETIME, _STAN, _RESPONSE_CODE, _NETWORK_CODE = 7, 11, 39, 70
+_TRANSMISSION_DATETIME, _STAN, _RESPONSE_CODE = 7, 11, 39
 
 #: How often the ledger is asked what is due, in seconds.
 POLL_SECONDS = 1.0
@@ -232,7 +233,7 @@ class KeySender:
             self._on_event("key_exchange_unanswered", **about, count=offer.attempts)
             return
         is_ours = _says_our_check_value(reply, master.dialect, offer.kcv)
-        accepted = code == master.spec.response_codes["approved"] and is_ours
+        accepted = is_accepted(reply, master.spec) and is_ours
         state = "accepted" if accepted else "refused"
         if await self._rows.settle(offer, master.place, state, code):
             await self._keyring.refresh()
@@ -255,16 +256,16 @@ class KeySender:
 
 
 def _request(master: ZoneMaster, offer: KeyOffer) -> Message:
-    """The 0800 that brings a key, or its 0801."""
-    assert offer.key_data is not None  # noqa: S101
+    """The 0800 that brings a key, or its 0801; of a later version 1804, 1805."""
+    spec, first = master.spec, management_mti(master.spec)
+    assert offer.key_data is not None and first is not None  # noqa: S101, PT018
     fields = {
         _TRANSMISSION_DATETIME: offer.transmission_datetime,
-        _STAN: offer.stan,
-        _NETWORK_CODE: master.dialect.new_key[0],
+        _STAN: offer.stan.zfill(spec.fields[_STAN].length),
+        version_of(spec).network_code: master.dialect.new_key[0],
         master.dialect.field: offer.key_data,
     }
-    first, again = NETWORK_MANAGEMENT, mti.repeat(NETWORK_MANAGEMENT)
-    return Message(again if offer.is_repeat else first, fields)
+    return Message(mti.repeat(first) if offer.is_repeat else first, dict(sorted(fields.items())))
 
 
 def _says_our_check_value(reply: Message, dialect: Dialect, kcv: str | None) -> bool:

@@ -10,27 +10,20 @@ from switch.flows.reply import Reply, answer
 from switch.rules.reason import Reason
 from switch.wire.message import Message
 from switch.wire.requests import NetworkRequest
-
-#: DE70 in the generic use of ISO 8583:1987 and in jPOS's public code table.
-SIGN_ON, SIGN_OFF, ECHO = ("001", "071"), ("002", "072"), ("301",)
-_MEANINGS = {
-    **dict.fromkeys(SIGN_ON, "sign_on"),
-    **dict.fromkeys(SIGN_OFF, "sign_off"),
-    **dict.fromkeys(ECHO, "echo"),
-}
+from switch.wire.versions import version_of
 
 _TRANSMISSION_DATETIME, _STAN, _LOCAL_DATETIME, _RESPONSE_CODE = 7, 11, 12, 39
 #: What tells the kind: DE70, or the function code in the versions of 1993 and 2003.
 _NETWORK_CODE, _FUNCTION_CODE = 70, 24
 #: What no setting adds to a request of ours: the switch fills them.
 OURS = frozenset({_TRANSMISSION_DATETIME, _STAN, _FUNCTION_CODE, _NETWORK_CODE})
-#: DE39 of an accepted network management request, ISO 8583:1993.
-_ACCEPTED_1993 = "800"
+#: DE39 of an accepted network management request, ISO 8583:1993 and 2003.
+_ACCEPTED = frozenset({"800", "8000"})
 
 
 def manage(request: NetworkRequest) -> Reply:
     """Acknowledge what we know; anything else is answered 12."""
-    managed = _MEANINGS.get(request.code)
+    managed = version_of(request.spec).network_codes.meaning(request.code)
     reason = None if managed else Reason.NOT_SUPPORTED
     reply = answer(request.message, request.spec, reason=reason)
     return Reply(reply, reason=reason, managed=managed)
@@ -52,14 +45,15 @@ def own_request(
     assert first is not None  # settings are refused where it is not  # noqa: S101
     required = spec.classes[first].required
     utc = at.astimezone(UTC)
+    stan = stan.zfill(spec.fields[_STAN].length)
     fields = {_TRANSMISSION_DATETIME: f"{utc:%m%d%H%M%S}", _STAN: stan}
     if _LOCAL_DATETIME in required:
-        fields[_LOCAL_DATETIME] = f"{utc:%y%m%d%H%M%S}"[-spec.fields[_LOCAL_DATETIME].length :]
-    fields[_FUNCTION_CODE if _NETWORK_CODE not in required else _NETWORK_CODE] = code
+        fields[_LOCAL_DATETIME] = f"{utc:%Y%m%d%H%M%S}"[-spec.fields[_LOCAL_DATETIME].length :]
+    fields[version_of(spec).network_code] = code
     return Message(first, dict(sorted({**fields, **added}.items())))
 
 
 def is_accepted(answered: Message, spec: Spec) -> bool:
     """Whether the answer to a request of ours says yes."""
     code = answered.fields.get(_RESPONSE_CODE)
-    return code in (spec.response_codes["approved"], _ACCEPTED_1993)
+    return code == spec.response_codes["approved"] or code in _ACCEPTED

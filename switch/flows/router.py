@@ -23,6 +23,7 @@ from switch.wire import mti
 from switch.wire.message import Message, MessageError, decode, require
 from switch.wire.originals import LaterRequest
 from switch.wire.requests import AuthorizationRequest, NetworkRequest
+from switch.wire.versions import version_of
 
 OnEvent = Callable[..., None]
 Flow = Callable[["Router", Exchange, Message], Awaitable[Reply | None]]
@@ -67,7 +68,7 @@ class Router:
 
     async def exchange(self, payload: bytes, deadline: Deadline) -> Exchange:
         """Answer one frame. Never raises; an exchange without an answer is not answered."""
-        exchange = Exchange(self._link, deadline, len(payload))
+        exchange = Exchange(self._link, deadline, len(payload), version_of(self._spec))
         try:
             exchange.reply = await self._reply(exchange, payload) or exchange.reply
             await self._encode(exchange)
@@ -86,7 +87,9 @@ class Router:
         acknowledgement. No MAC is verified, for whoever sends too much would take the HSM too;
         where one cannot be made at once there is no answer.
         """
-        exchange = Exchange(self._link, deadline, len(payload), fault="overload")
+        exchange = Exchange(
+            self._link, deadline, len(payload), version_of(self._spec), fault="overload"
+        )
         try:
             message = exchange.message = decode(payload, self._spec)
             flow = self._flow(message)
@@ -168,8 +171,8 @@ class Router:
 
     def _flow(self, message: Message) -> Flow | None:
         """What we do with it; none where the dialect or we have no such class."""
-        first = mti.without_repeat(message.mti)
-        return ROUTES.get(first) if first in self._spec.classes else None
+        is_known = mti.without_repeat(message.mti) in self._spec.classes
+        return ROUTES.get(mti.what(message.mti)) if is_known else None
 
     def _is_for_us(self, message: Message) -> bool:
         """A request, or an acknowledgement of an answer of ours where the dialect has them."""
@@ -196,12 +199,12 @@ class Router:
     async def _book(self, exchange: Exchange, message: Message) -> Reply:
         exchange.deadline = Deadline.patient(exchange.deadline.received_at, BOOKING_SECONDS)
         later = LaterRequest.parse(self._card_request(exchange, message))
-        task = BOOKED[mti.without_repeat(message.mti)]
+        task = BOOKED[mti.what(message.mti)]
         return await book(later, task, self._issuer)
 
     async def _acknowledged(self, exchange: Exchange, message: Message) -> None:
         """An acknowledgement is not answered. A negative one takes back what it is about."""
-        if mti.without_repeat(message.mti) == "0190":
+        if mti.what(message.mti) == "190":
             exchange.reply = await self._book(exchange, message)
         exchange.outcome = "unanswered"
 
@@ -220,7 +223,7 @@ class Router:
 
     async def _bug(self, exchange: Exchange, error: Exception) -> None:
         """Answer 96, once an approval that cannot be told is sure to be taken back."""
-        if exchange.message and mti.without_repeat(exchange.message.mti) in BOOKED:
+        if exchange.message and mti.what(exchange.message.mti) in BOOKED:
             self._fault(exchange, error)  # never declined: its sender repeats it
             return
         try:
@@ -295,32 +298,33 @@ class Router:
         self._on_event("fault", link=self._link, error=error)
 
 
-#: What already happened, by the MTI of a first copy: what the ledger does with it.
+#: What already happened, by class and function: what the ledger does with it.
 BOOKED: Mapping[str, str] = {
-    "0120": "advise",
-    "0190": "reverse",
-    "0220": "complete",
-    "0400": "reverse",
-    "0420": "reverse",
+    "120": "advise",
+    "190": "reverse",
+    "220": "complete",
+    "400": "reverse",
+    "420": "reverse",
 }
-#: What we do, by the MTI of a first copy. Any other request is answered 12.
+#: What we do, by the same (`mti.what`). Any other request is not supported.
 ROUTES: Mapping[str, Flow] = {
-    "0100": Router._authorization,
-    "0200": Router._authorization,
-    "0120": Router._book,
-    "0220": Router._book,
-    "0400": Router._book,
-    "0420": Router._book,
-    "0180": Router._acknowledged,
-    "0190": Router._acknowledged,
-    "0620": Router._administrative,
-    "0800": Router._network,
+    "100": Router._authorization,
+    "200": Router._authorization,
+    "120": Router._book,
+    "220": Router._book,
+    "400": Router._book,
+    "420": Router._book,
+    "180": Router._acknowledged,
+    "190": Router._acknowledged,
+    "620": Router._administrative,
+    "800": Router._network,
+    "804": Router._network,
 }
 
 
 def _is_refusable(message: Message) -> bool:
     """A request of which nothing has happened yet: it can be refused. Neither is an advice."""
-    return message.mti[2] == "0" and mti.without_repeat(message.mti) not in BOOKED
+    return message.mti[2] == "0" and mti.what(message.mti) not in BOOKED
 
 
 def _refusal(message: Message, spec: Spec, reason: Reason) -> Reply:

@@ -26,6 +26,8 @@ from switch.rules.cryptogram import CryptogramError, brings_cryptogram, cryptogr
 
 #: The authorization response code of an approval, as the card sees it.
 ARC_APPROVED = b"00"
+_ARC_DECLINED = b"05"  # where DE39 is longer than an ARC: do not honour
+_ARC_LENGTH = 2
 _CODE_LENGTH = 3
 _CVV2_SERVICE_CODE = "000"
 _IBM_PAD = "F"
@@ -83,7 +85,9 @@ async def arpc_over(
 def arpc_data(case: Case, chip: Cryptogram, response_code: str, *, is_approved: bool) -> bytes:
     """What the response cryptogram is made over: the ARC, or the card status update."""
     if chip.scheme.arpc is ArpcMethod.METHOD_1:
-        return response_code.encode("ascii")
+        if len(response_code) == _ARC_LENGTH:
+            return response_code.encode("ascii")
+        return ARC_APPROVED if is_approved else _ARC_DECLINED
     return case.program.csu_approved if is_approved else case.program.csu_declined
 
 

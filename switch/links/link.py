@@ -27,6 +27,8 @@ from switch.settings import Link as LinkSettings
 from switch.wire.header import Opened
 from switch.wire.message import Message
 
+_STAN = 11
+
 OnEvent = Callable[..., None]
 OnExchange = Callable[[Exchange], None]
 
@@ -64,7 +66,7 @@ class Link:
         self._issuer = issuer
         self._on_exchange = on_exchange
         self._on_event = on_event
-        self._own = OwnRequests(self.event)
+        self._own = OwnRequests(self.event, router.spec.fields[_STAN].length)
         router.on_response = self._own.answered
         self.state = LinkState()
         self.since = self._now()

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from switch.wire import mti
 from switch.wire.message import Message
 
-#: STANs have six digits and begin anew.
+#: STANs count to six digits, also where a dialect has room for more, and begin anew.
 STANS = 1_000_000
 
 #: Requests that are over whose answers are still known as such.
@@ -33,8 +33,9 @@ class _Key(NamedTuple):
 class OwnRequests:
     """What one link asked its peers. An answer may come over any of its connections."""
 
-    def __init__(self, on_event: OnEvent) -> None:
-        """`on_event` is told of answers that come late."""
+    def __init__(self, on_event: OnEvent, stan_digits: int = 6) -> None:
+        """`on_event` is told of answers that come late. DE11 has so many digits."""
+        self._stan_digits = stan_digits
         self._on_event = on_event
         self._waiting: dict[_Key, asyncio.Future[Message]] = {}
         self._over: dict[_Key, OnLate | None] = {}
@@ -45,7 +46,7 @@ class OwnRequests:
         """A STAN for a request that nothing of this link has at that time."""
         while True:
             self._stan = (self._stan + 1) % STANS
-            stan = f"{self._stan:06d}"
+            stan = f"{self._stan:0{self._stan_digits}d}"
             key = _Key(answer_mti, transmission_datetime, stan)
             if self._stan and key not in self._waiting and key not in self._over:
                 return stan

@@ -18,6 +18,7 @@ from switch.links.state import Happening
 from switch.settings import Link as LinkSettings
 from switch.wire import mti
 from switch.wire.message import Message, MessageError, encode, require
+from switch.wire.versions import version_of
 
 #: How long a stopping link waits for the answer to its sign-off at most, in seconds.
 SIGN_OFF_SECONDS = 2.0
@@ -40,12 +41,20 @@ class Codes:
     echo: str
 
     @classmethod
-    def of(cls, settings: LinkSettings) -> Codes:
-        """Those of a link; none where it does not manage its peers."""
+    def of(cls, settings: LinkSettings, spec: Spec) -> Codes:
+        """Those of a link, or of its version; none where it does not manage its peers."""
         if not settings.manages_network:
             return cls("", "", "")
-        echo = settings.echo_code if settings.echo_after_s else ""
-        return cls(settings.sign_on_code, settings.sign_off_code, echo)
+        ours = version_of(spec).network_codes
+
+        def code(name: str, default: str) -> str:
+            is_set = name in settings.model_fields_set
+            return getattr(settings, name) if is_set else default
+
+        echo = code("echo_code", ours.echo[0]) if settings.echo_after_s else ""
+        return cls(
+            code("sign_on_code", ours.sign_on[0]), code("sign_off_code", ours.sign_off[0]), echo
+        )
 
     @property
     def are_any(self) -> bool:
@@ -76,7 +85,7 @@ class Session:
     ) -> None:
         self._connection = connection
         self._settings = settings
-        self._codes = Codes.of(settings)
+        self._codes = Codes.of(settings, spec)
         self._spec = spec
         self._ask = ask
         self._next_stan = next_stan
@@ -181,7 +190,7 @@ class Session:
 
 def try_requests(settings: LinkSettings, spec: Spec) -> None:
     """Make every request of ours once. Raises `ValueError` where the dialect cannot say it."""
-    codes = Codes.of(settings)
+    codes = Codes.of(settings, spec)
     if not codes.are_any:
         return
     if management_mti(spec) is None:

@@ -12,6 +12,7 @@ from switch.flows.exchange import Exchange
 from switch.log import canonical
 from switch.mask import mask_pan
 from switch.operate.metrics import Metrics
+from switch.wire.values import FieldUnreadable
 
 #: Events that an operator should look at, and those that are somebody's fault.
 WARNINGS = frozenset(
@@ -92,7 +93,7 @@ class Operator:
         total_us = int((now - exchange.deadline.received_at) * 1_000_000)
         self._metrics.exchange(exchange, total_us)
         reply, request, message = exchange.reply, exchange.request, exchange.message
-        fields = message.fields if message else {}
+        fields, version = message.fields if message else {}, exchange.version
         icc = request.icc if request else {}
         if reply is not None and reply.alarm is not None:
             self.event(reply.alarm, link=exchange.link)
@@ -105,10 +106,10 @@ class Operator:
             pan=mask_pan(request.pan) if request else None,
             amount_minor=request.transaction.minor if request else None,
             currency=request.transaction.currency if request else None,
-            mcc=fields.get(18),
-            merchant=fields.get(43),
+            mcc=fields.get(version.mcc),
+            merchant=version.merchant_name(fields),
             terminal=fields.get(41),
-            entry_mode=fields.get(22),
+            entry_mode=_entry_mode(exchange),
             tvr=tvr_names(icc["95"]) if "95" in icc else None,
             cvr=cvr_names(icc["9F10"]) if "9F10" in icc else None,
             reason=_reason(exchange),
@@ -123,6 +124,14 @@ class Operator:
             left_ms=round(exchange.deadline.left(now) * 1000, 1),
             **exchange.watch.laps,
         )
+
+
+def _entry_mode(exchange: Exchange) -> str | None:
+    """DE22 as its version has it; nothing of one that cannot be read."""
+    try:
+        return exchange.version.entry_mode(exchange.message.fields) if exchange.message else None
+    except FieldUnreadable:
+        return None
 
 
 def _reason(exchange: Exchange) -> str | None:

@@ -22,6 +22,7 @@ from prometheus_client import (
 from switch.flows.exchange import Exchange
 from switch.flows.router import ROUTES
 from switch.wire import mti
+from switch.wire.versions import VERSIONS
 
 #: Upper bounds in seconds: from the time of a bare transaction to a scheme's patience.
 BUCKETS = (
@@ -133,4 +134,5 @@ def _kind(exchange: Exchange) -> str:
     if exchange.message is None:
         return "unreadable"
     received = exchange.message.mti
-    return received if mti.without_repeat(received) in ROUTES else "other"
+    is_ours = received[0] in VERSIONS and mti.what(received) in ROUTES
+    return received if is_ours else "other"

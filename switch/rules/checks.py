@@ -17,6 +17,7 @@ from switch.rules.program import Need, Program, Verification
 from switch.rules.reason import Reason
 from switch.wire.currency import is_known
 from switch.wire.requests import KINDS, AuthorizationRequest, Money
+from switch.wire.versions import version_of
 
 #: What a card must bring that was read in a way the program has no row for.
 _UNKNOWN_READING = Verification(track_code=Need.REQUIRED, cvv2=Need.REQUIRED)
@@ -68,7 +69,8 @@ Check = Callable[[Case], Reason | None]
 
 def check_supported(request: AuthorizationRequest) -> Reason | None:
     """Do we know the processing code, and is each currency one of ISO 4217's?"""
-    if request.processing_code[:2] not in KINDS:
+    code = request.processing_code[:2]
+    if code not in KINDS and code not in version_of(request.spec).kinds:
         return Reason.NOT_SUPPORTED
     if not is_known(request.transaction.currency):
         return Reason.CURRENCY_NOT_SUPPORTED

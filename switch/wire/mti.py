@@ -74,6 +74,11 @@ def response(mti: str) -> str:
     return mti[:2] + str(int(mti[2]) + 1) + without_repeat(mti)[3]
 
 
+def what(mti: str) -> str:
+    """What a message is in every version, repeat or not: 0101 → 100, 1804 → 804."""
+    return without_repeat(mti)[1:]
+
+
 def message_class(mti: str) -> str:
     """The class in words: "authorization", "reversal", … or "unknown class"."""
     return _CLASSES.get(_checked(mti)[1], "unknown class")

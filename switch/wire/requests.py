@@ -7,9 +7,10 @@ which echoes what its dialect says.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from specs.spec import Spec
@@ -19,6 +20,13 @@ from switch.stopwatch import Stopwatch
 from switch.wire import mti
 from switch.wire.message import Message, MessageError
 from switch.wire.track import Track, TrackError, parse_track_1, parse_track_2
+from switch.wire.values import FieldUnreadable, Money
+from switch.wire.versions import version_of
+
+__all__ = [
+    "AMOUNT_MOST", "KINDS", "AuthorizationRequest", "Cavv", "Money", "NetworkRequest", "clue",
+    "reading", "trace_key",
+]  # fmt: skip
 
 #: The processing codes that this switch decides, by their first two digits
 #: (ISO 8583:1987, table of transaction types).
@@ -36,40 +44,13 @@ KINDS: Mapping[str, str] = {
 _KINDS_OF_ADVICES: Mapping[str, str] = {"2": "credit", "3": "inquiry"}
 _DEBITS = frozenset({"purchase", "cash", "cashback"})
 
-#: How a card was read, by the first two digits of DE22 (ISO 8583:1987).
-CHANNELS: Mapping[str, str] = {
-    "01": "manual",
-    "02": "stripe",
-    "05": "chip",
-    "07": "contactless",
-    "80": "stripe",  # a chip that could not be read
-    "81": "ecommerce",
-    "90": "stripe",
-    "91": "contactless",
-    "95": "chip",
-}
-_STRIPE_MODES = frozenset({"02", "80", "90", "91"})  # 91: a stripe's data over the air
-_CONTACTLESS_STRIPE = "91"
-_ECOMMERCE_CONDITION = "59"  # DE25: electronic commerce
 _CASHBACK_AMOUNT_TYPE = "40"  # DE54: amount of cash inside the purchase
-_ADDITIONAL_AMOUNT = re.compile(
-    r"[0-9]{2}(?P<type>[0-9]{2})(?P<currency>[0-9]{3})[CD](?P<minor>[0-9]{12})"
-)
-_ADDITIONAL_AMOUNT_LENGTH = 20
 
 _CAVV = re.compile("[0-9]{10}")
-_TRACE = frozenset({7, 11})
+_STAN = 11
 _TRANSACTION_FEE = 28
 #: The most that an amount of twelve digits can say, with the fee that comes on top.
 AMOUNT_MOST = 10**13
-
-
-@dataclass(frozen=True, slots=True)
-class Money:
-    """An amount in minor units of an ISO 4217 currency."""
-
-    minor: int
-    currency: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,13 +79,14 @@ class AuthorizationRequest:
     stan: str
     rrn: str
     transmission_datetime: str  #: DE7, MMDDhhmmss
+    moment: str  #: what names it beside its MTI and STAN: DE7 in 1987, DE12 later
     processing_code: str
     kind: str  #: of KINDS, or verification (amount zero), or unknown
-    transaction: Money  #: DE4 in DE49, with the fee where that is on top
-    billing: Money | None  #: DE6 in DE51, where both stand
+    transaction: Money  #: what was asked for, with the fee where that is on top
+    billing: Money | None  #: the same as it is billed
     cash_minor: int  #: the part of the transaction that is cash
-    channel: str  #: of CHANNELS, or other
-    entry_mode: str | None  #: DE22
+    channel: str  #: how the card was read: manual, stripe, chip, contactless, ecommerce, other
+    entry_mode: str | None  #: what is kept of DE22
     acquirer: str
     terminal: str
     merchant: str | None
@@ -133,7 +115,8 @@ class AuthorizationRequest:
     @property
     def is_contactless_stripe(self) -> bool:
         """A stripe's data came over the air."""
-        return (self.entry_mode or "")[:2] == _CONTACTLESS_STRIPE
+        mode = self.entry_mode
+        return mode is not None and version_of(self.spec).is_contactless_stripe(mode)
 
     @property
     def atc(self) -> int | None:
@@ -160,17 +143,19 @@ class AuthorizationRequest:
     @property
     def is_stripe(self) -> bool:
         """The data of a magnetic stripe was read, over whatever channel."""
-        return self.channel != "ecommerce" and (self.entry_mode or "")[:2] in _STRIPE_MODES
+        mode = self.entry_mode
+        is_read = mode is not None and version_of(self.spec).is_stripe(mode)
+        return is_read and self.channel != "ecommerce"
 
     def message_key(self, key_token: bytes) -> bytes:
         """What two copies of this message share and no other message has: 16 bytes.
 
-        The first eight stand for what an original's data (DE90) tells of it: MTI, STAN
-        and transmission time; the last eight for the rest of the dialect's key.
+        The first eight stand for what an original's data (DE90, DE56) tells of it: MTI, STAN
+        and time; the last eight for the rest of the dialect's key.
         """
-        fields = self.message.fields
-        trace = trace_key(self.mti, self.stan, self.transmission_datetime, key_token)
-        rest = [fields.get(number, "") for number in self.spec.message_key if number not in _TRACE]
+        fields, traced = self.message.fields, (_STAN, version_of(self.spec).moment)
+        trace = trace_key(self.mti, self.stan, self.moment, key_token)
+        rest = [fields.get(number, "") for number in self.spec.message_key if number not in traced]
         return trace + _digest(rest)
 
     @classmethod
@@ -178,7 +163,14 @@ class AuthorizationRequest:
         cls, message: Message, spec: Spec, *, link: str, deadline: Deadline, watch: Stopwatch
     ) -> AuthorizationRequest:
         """Read an authorization request; raise `MessageError` naming what cannot be read."""
-        fields = message.fields
+        with reading(message, spec):
+            return cls._parse(message, spec, link=link, deadline=deadline, watch=watch)
+
+    @classmethod
+    def _parse(
+        cls, message: Message, spec: Spec, *, link: str, deadline: Deadline, watch: Stopwatch
+    ) -> AuthorizationRequest:
+        fields, version = message.fields, version_of(spec)
         track = _track(message)
         pan = fields.get(2) or (track.pan if track else None)
         if pan is None:
@@ -189,14 +181,13 @@ class AuthorizationRequest:
         transaction, billing = _amounts(message, spec)
         if billing and billing.currency == transaction.currency and billing != transaction:
             raise MessageError("differs_from_transaction", "amount_cardholder_billing")
-        kind = _kind(message)
+        kind = _kind(message, spec)
         additional = _additional(message, spec)
         is_extension = message.mti[1] == "1" and "incremental" in additional
         if kind in _DEBITS and transaction.minor == 0 and not is_extension:
             kind = "verification"
         icc = _icc(message)
         pin_block = fields.get(52)
-        entry_mode = fields.get(22)
         return cls(
             message=message,
             spec=spec,
@@ -207,18 +198,19 @@ class AuthorizationRequest:
             stan=fields[11],
             rrn=fields[37],
             transmission_datetime=fields[7],
+            moment=fields[version.moment],
             processing_code=fields[3],
             kind=kind,
             transaction=transaction,
             billing=billing,
-            cash_minor=_cash_minor(message, kind, transaction),
-            channel=_channel(entry_mode, fields.get(25)),
-            entry_mode=entry_mode,
+            cash_minor=_cash_minor(message, spec, kind, transaction),
+            channel=version.channel(fields),
+            entry_mode=version.entry_mode(fields),
             acquirer=fields[32],
             terminal=fields[41],
             merchant=fields.get(42),
-            merchant_name=fields.get(43),
-            mcc=fields.get(18),
+            merchant_name=version.merchant_name(fields),
+            mcc=fields.get(version.mcc),
             country=fields.get(19),
             pan=pan,
             pan_sequence_number=(icc.get("5F34") or fields.get(23, "00"))[-2:],
@@ -230,23 +222,33 @@ class AuthorizationRequest:
         )
 
 
+@contextlib.contextmanager
+def reading(message: Message, spec: Spec) -> Iterator[None]:
+    """What is not as the version says becomes a `MessageError` that names the field."""
+    try:
+        yield
+    except FieldUnreadable as error:
+        name = spec.fields[error.number].name
+        raise MessageError("format", name, readable=message) from None
+
+
 @dataclass(frozen=True, slots=True)
 class NetworkRequest:
-    """A network management request (0800): sign-on, sign-off, echo."""
+    """A network management request (0800, 1804): sign-on, sign-off, echo."""
 
     message: Message = field(repr=False)
     spec: Spec = field(repr=False)
-    code: str  #: DE70
+    code: str  #: DE70, or the function code DE24
 
     @classmethod
     def parse(cls, message: Message, spec: Spec) -> NetworkRequest:
         """Read a network management request."""
-        return cls(message, spec, message.fields[70])
+        return cls(message, spec, message.fields[version_of(spec).network_code])
 
 
-def trace_key(original: str, stan: str, transmission_datetime: str, key_token: bytes) -> bytes:
-    """The first half of a message key, as its MTI, DE11 and DE7 give it: eight bytes."""
-    parts = [mti.without_repeat(original)[:3], stan, transmission_datetime]
+def trace_key(original: str, stan: str, moment: str, key_token: bytes) -> bytes:
+    """The first half of a message key, as its MTI, DE11 and DE7 or DE12 give it: eight bytes."""
+    parts = [mti.without_repeat(original)[:3], stan, moment]
     return _digest(parts, key_token)
 
 
@@ -259,10 +261,11 @@ def _digest(parts: list[str], key: bytes = b"") -> bytes:
     return hashlib.blake2b("\x1f".join(parts).encode(), key=key, digest_size=8).digest()
 
 
-def _kind(message: Message) -> str:
+def _kind(message: Message, spec: Spec) -> str:
     """What the processing code says; an advice is something, whatever its code."""
     code = message.fields[3]
-    if (kind := KINDS.get(code[:2])) is not None:
+    kind = KINDS.get(code[:2]) or version_of(spec).kinds.get(code[:2])
+    if kind is not None:
         return kind
     if mti.is_decided(message.mti):
         return "unknown"
@@ -270,29 +273,22 @@ def _kind(message: Message) -> str:
 
 
 def _amounts(message: Message, spec: Spec) -> tuple[Money, Money | None]:
-    """What is asked for, in the transaction's currency and, where both stand, as billed."""
-    fields = message.fields
-    amount, currency = int(fields[4]), fields[49]
-    total = amount
+    """What is asked for, in the transaction's currency and, where that is told, as billed."""
+    fields, version = message.fields, version_of(spec)
+    asked, billing = version.transaction(message.mti, fields), version.billing(message.mti, fields)
+    amount = total = asked.minor
     if spec.fee_is_added and (fee := fields.get(_TRANSACTION_FEE)):
         total += int(fee[1:]) * (-1 if fee[0] == "C" else 1)
         if total < 0:
             raise MessageError("more_than_the_amount", "amount_transaction_fee", readable=message)
-    if 6 not in fields or 51 not in fields:
-        return Money(total, currency), None
-    billed = int(fields[6])
+    if billing is None:
+        return Money(total, asked.currency), None
+    billed = billing.minor
     if total != amount and amount:  # the fee is billed at the amount's own rate, half up
         billed = (2 * billed * total + amount) // (2 * amount)
         if billed > AMOUNT_MOST:
             raise MessageError("too_large", "amount_transaction_fee", readable=message)
-    return Money(total, currency), Money(billed, fields[51])
-
-
-def _channel(entry_mode: str | None, condition: str | None) -> str:
-    """How the card was read; the point of service condition may say e-commerce."""
-    if condition == _ECOMMERCE_CONDITION:
-        return "ecommerce"
-    return CHANNELS.get(entry_mode[:2], "other") if entry_mode else "other"
+    return Money(total, asked.currency), Money(billed, billing.currency)
 
 
 def _track(message: Message) -> Track | None:
@@ -346,15 +342,16 @@ def _additional(message: Message, spec: Spec) -> Mapping[str, str]:
     return named
 
 
-def _cash_minor(message: Message, kind: str, transaction: Money) -> int:
+def _cash_minor(message: Message, spec: Spec, kind: str, transaction: Money) -> int:
     """All of a cash withdrawal; of a cashback what DE54 says, else all."""
     if kind == "cash":
         return transaction.minor
     if kind != "cashback":
         return 0
-    amounts = message.fields.get(54, "")
-    for start in range(0, len(amounts), _ADDITIONAL_AMOUNT_LENGTH):
-        amount = _ADDITIONAL_AMOUNT.fullmatch(amounts[start : start + _ADDITIONAL_AMOUNT_LENGTH])
+    amounts, version = message.fields.get(54, ""), version_of(spec)
+    size = version.additional_amount_size
+    for start in range(0, len(amounts), size):
+        amount = version.additional_amount.fullmatch(amounts[start : start + size])
         if amount is None:
             raise MessageError("format", "additional_amounts", readable=message)
         if (amount["type"], amount["currency"]) == (_CASHBACK_AMOUNT_TYPE, transaction.currency):

@@ -53,7 +53,7 @@ class End(Client):
     """The scheme's end of one connection."""
 
     def __init__(self, peer: Peer) -> None:
-        super().__init__(load_spec(DIALECT), Framing.parse("2-byte"))
+        super().__init__(load_spec(peer.dialect), Framing.parse("2-byte"))
         self._peer = peer
         self._seen = 0
 
@@ -77,7 +77,13 @@ class End(Client):
 class Peer:
     """A scheme that listens on one port of 127.0.0.1, now and then."""
 
-    def __init__(self, script: Script = accepts, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self,
+        script: Script = accepts,
+        tls: ssl.SSLContext | None = None,
+        dialect: str = DIALECT,
+    ) -> None:
+        self.dialect = dialect
         self.script = script
         self.tls = tls
         self.ends: list[End] = []  #: all that were ever dialled
@@ -107,8 +113,9 @@ class Peer:
         return [end for end in self.ends if not end.closed.done()]
 
     def codes(self) -> list[str]:
-        """MTI and DE70 of what was asked."""
-        return [f"{message.mti}/{message.fields[70]}" for message in self.asked]
+        """MTI and DE70, or DE24, of what was asked."""
+        what = 70 if load_spec(self.dialect).version == "0" else 24
+        return [f"{message.mti}/{message.fields[what]}" for message in self.asked]
 
     async def has(self, count: int) -> None:
         """Wait until so many connections are open."""
@@ -117,10 +124,10 @@ class Peer:
 
 @contextlib.asynccontextmanager
 async def listening(
-    script: Script = accepts, tls: ssl.SSLContext | None = None
+    script: Script = accepts, tls: ssl.SSLContext | None = None, dialect: str = DIALECT
 ) -> AsyncIterator[Peer]:
     """A peer that is there, over TLS where a context is given."""
-    peer = Peer(script, tls)
+    peer = Peer(script, tls, dialect)
     await peer.listen()
     try:
         yield peer
@@ -135,10 +142,11 @@ class Dialled:
         self.told: list[tuple[str, dict[str, Any]]] = []
         self.exchanges: list[Exchange] = []
         issuer = cast("Issuer", SimpleNamespace(mac_zones={}, hsm=None, ledger=None))
+        spec = load_spec(settings.get("dialect", DIALECT))
         given = {"network_answer_s": 1, "reconnect_min_ms": 20, "reconnect_max_ms": 50}
         self.link = Link(
             LinkSettings(name="test", **(given | settings)),
-            Router("test", load_spec(DIALECT), issuer, on_event=self._note),
+            Router("test", spec, issuer, on_event=self._note),
             issuer,
             on_exchange=self.exchanges.append,
             on_event=self._note,

@@ -14,6 +14,7 @@ import pytest
 from specs.spec import load as load_spec
 from switch.flows.router import Router
 from switch.settings import Address
+from switch.wire import mti
 from switch.wire.message import Message, decode, encode
 from tests.client import connected
 from tests.links.peer import (
@@ -48,6 +49,28 @@ async def test_a_link_signs_on_and_off() -> None:
         await peer.has(0)
     first, second = (message.fields[11] for message in peer.asked)
     assert first != second
+
+
+@pytest.mark.parametrize(
+    ("dialect", "digit", "yes"), [("iso93-ascii", "1", "800"), ("cmf-2003", "2", "8000")]
+)
+async def test_the_codes_of_later_versions(dialect: str, digit: str, yes: str) -> None:
+    """Where no setting says otherwise a link of 1993 or 2003 signs on with 804 and 801, asks for an
+    echo with 831, signs off with 802, and takes 800 or 8000 for yes."""
+
+    def says_yes(request: Message) -> Message:
+        return Message(mti.response(request.mti), {**request.fields, 39: yes})
+
+    async with (
+        listening(says_yes, dialect=dialect) as peer,
+        dialling(peer, **QUICK, dialect=dialect) as dialled,
+    ):
+        await dialled.is_in("signed_on")
+        await true(lambda: dialled.link.last_echo is not None)
+        await dialled.link.drain(within=1)
+    codes = [f"{digit}804/801", f"{digit}804/831", f"{digit}804/802"]
+    assert codes == list(dict.fromkeys(peer.codes()))
+    assert "signed_on" == dialled.states[1]
 
 
 async def test_codes_and_fields_are_settings() -> None:
