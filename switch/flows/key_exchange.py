@@ -19,6 +19,7 @@ from keys.zone_keys import ZoneKeyForm, ZoneKeyHsm
 from specs.sections import KeyExchange as Dialect
 from specs.spec import Spec
 from switch.flows.file_update import PAUSES, Line
+from switch.flows.network import is_accepted
 from switch.flows.reply import Reply, answer
 from switch.flows.zone_keys import ZoneKeyring
 from switch.ledger.errors import LedgerUnavailable
@@ -232,7 +233,7 @@ class KeySender:
             self._on_event("key_exchange_unanswered", **about, count=offer.attempts)
             return
         is_ours = _says_our_check_value(reply, master.dialect, offer.kcv)
-        accepted = code == master.spec.response_codes["approved"] and is_ours
+        accepted = is_accepted(reply, master.spec) and is_ours
         state = "accepted" if accepted else "refused"
         if await self._rows.settle(offer, master.place, state, code):
             await self._keyring.refresh()

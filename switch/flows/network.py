@@ -24,8 +24,7 @@ _TRANSMISSION_DATETIME, _STAN, _LOCAL_DATETIME, _RESPONSE_CODE = 7, 11, 12, 39
 _NETWORK_CODE, _FUNCTION_CODE = 70, 24
 #: What no setting adds to a request of ours: the switch fills them.
 OURS = frozenset({_TRANSMISSION_DATETIME, _STAN, _FUNCTION_CODE, _NETWORK_CODE})
-#: DE39 of an accepted network management request, ISO 8583:1993.
-_ACCEPTED_1993 = "800"
+_ACCEPTING = frozenset({"approved", "approved_network"})
 
 
 def manage(request: NetworkRequest) -> Reply:
@@ -61,5 +60,5 @@ def own_request(
 
 def is_accepted(answered: Message, spec: Spec) -> bool:
     """Whether the answer to a request of ours says yes."""
-    code = answered.fields.get(_RESPONSE_CODE)
-    return code in (spec.response_codes["approved"], _ACCEPTED_1993)
+    meanings = spec.response_codes.meanings(answered.fields.get(_RESPONSE_CODE, ""))
+    return not _ACCEPTING.isdisjoint(meanings)
