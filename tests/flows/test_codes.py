@@ -5,10 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import date, timedelta
 
+import pytest
+
 from keys.hsm import Verdict
 from specs.codes import ResponseCodes
 from switch.flows import reply
 from tests.flows.support import SPEC, House, open_house, purchase
+
+pytest_plugins = ["tests.ledger.fixtures"]
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 async def coded(house: House, **rows: tuple[tuple[date, str], ...]) -> House:
