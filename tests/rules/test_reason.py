@@ -33,6 +33,7 @@ DE39 = {
     "card_code_mismatch": "82",
     "cryptogram_replayed": "82",
     "atc_out_of_window": "82",
+    "strong_authentication_required": "1A",
     "pin_tries_exceeded": "75",
     "pin_mismatch": "55",
     "not_permitted": "57",

@@ -149,6 +149,7 @@ RESPONSE_CODES = {
     "blocked": "62",
     "mac_mismatch": "63",
     "limit_count": "65",
+    "strong_authentication_required": "1A",
     "pin_tries_exceeded": "75",
     "inactive": "78",
     "cryptogram_mismatch": "82",
