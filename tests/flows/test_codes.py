@@ -46,3 +46,18 @@ async def test_verification(house: House) -> None:
     assert "00" == (await house.answer(purchase(pan)))[39]
     house.hsm.arqc.append(Verdict.MISMATCH)
     assert "82" == (await house.answer(purchase(pan, _4="000000000000")))[39]
+
+
+async def test_soft_decline(house: House) -> None:
+    """E-commerce that shows no strong authentication is declined softly, and holds nothing."""
+    issuer = house.router._issuer
+    programs = {
+        number: replace(program, strong_authentication_from_minor=1_000)
+        for number, program in issuer.programs.items()
+    }
+    house.router._issuer = replace(issuer, programs=programs)
+    account_id, pan = await house.card()
+    net: dict[str, str | None] = {"_22": "812", "_55": None, "_14": "9912", "_48": "9203123"}
+    assert "1A" == (await house.answer(purchase(pan, **net)))[39]
+    assert 0 == await house.books.held(account_id)
+    assert "00" == (await house.answer(purchase(pan, **net, _4="000000000999")))[39]
