@@ -17,11 +17,12 @@ from specs.checks import (
     require_table,
     text_of,
 )
+from specs.codes import read_code
 from specs.field import Field
 
 #: What of a value may be seen: all, or what it hides.
 SENSITIVITIES = ("", "pan", "secret", "code")
-_RESPONSE_CODE, _NETWORK_CODE, _FILE_UPDATE_CODE = 39, 70, 91
+_NETWORK_CODE, _FILE_UPDATE_CODE = 70, 91
 _MACS = frozenset({64, 128})
 _KEY_LAYOUTS = ("key-block", "cryptogram")
 
@@ -80,20 +81,6 @@ def read_classes(table: Any, version: str, fields: Mapping[int, Field]) -> dict[
     return classes
 
 
-def read_response_codes(table: Any, fields: Mapping[int, Field]) -> dict[str, str]:
-    """`[response_codes]`: our reason → DE39."""
-    require_table(table, "response_codes")
-    field = fields[_RESPONSE_CODE]
-    for reason, code in table.items():
-        if (
-            not isinstance(code, str)
-            or len(code) != field.length
-            or not field.pattern.fullmatch(code)
-        ):
-            raise SpecError(f"response_codes.{reason}: not a value of DE 39 ({field.notation})")
-    return dict(table)
-
-
 def read_approving(table: Any, fields: Mapping[int, Field]) -> frozenset[str]:
     """`[advices]`."""
     require_only(table, "advices", {"approving"})
@@ -103,7 +90,8 @@ def read_approving(table: Any, fields: Mapping[int, Field]) -> frozenset[str]:
 def _codes(codes: Any, where: str, fields: Mapping[int, Field]) -> frozenset[str]:
     if not isinstance(codes, list) or not codes:
         raise SpecError(f"{where}: must be a list of DE39 values")
-    read_response_codes({f"{where} {number}": code for number, code in enumerate(codes)}, fields)
+    for number, code in enumerate(codes):
+        read_code(code, f"{where} {number}", fields)
     require_distinct(codes, f"{where}:")
     return frozenset(codes)
 
@@ -136,7 +124,7 @@ def read_key_exchange(table: Any, fields: Mapping[int, Field]) -> KeyExchange | 
         raise SpecError(f"{where}.field: must be a DE whose sensitivity is secret")
     if fields[number].kind != "ans":
         raise SpecError(f"{where}.field: DE {number}: notation must be ans")
-    read_response_codes({f"{where}.refused": table["refused"]}, fields)
+    read_code(table["refused"], f"{where}.refused", fields)
     codes = {}
     for key in ("new_key", "ask_for_key"):
         given = table[key]

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from specs.checks import DE_MAX, SpecError, is_de, one_of, require_distinct, require_only, text_of
+from specs.codes import ResponseCodes, read_response_codes
 from specs.field import Field, FieldError
 from specs.sections import (
     SENSITIVITIES,
@@ -29,7 +30,6 @@ from specs.sections import (
     read_fee_is_added,
     read_file_updates,
     read_key_exchange,
-    read_response_codes,
 )
 
 __all__ = ["Spec", "SpecError", "known", "load"]
@@ -68,7 +68,7 @@ class Spec:
     codec: Mapping[str, Mapping[str, Any]]  #: the same in pyiso8583's terms
     classes: Mapping[str, MessageClass]  #: by request MTI without its repeat digit
     message_key: tuple[int, ...]  #: the DEs that two copies of one message share
-    response_codes: Mapping[str, str]  #: our reason → DE39
+    response_codes: ResponseCodes  #: our reason → DE39
     approving: frozenset[str]  #: the DE39 with which an advice says that it was approved
     fee_is_added: bool  #: DE28 comes on top of DE4, and is not inside it
     additional_data: AdditionalData | None  #: none: DE48 is something else in this dialect

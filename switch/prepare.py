@@ -145,7 +145,7 @@ def read_specs(settings: Settings) -> dict[str, Spec]:
                 f"{link.dialect} is of MTIs {spec.version}xxx: links answer those of "
                 f"{', '.join(f'{version}xxx' for version in VERSIONS)} alone",
             )
-        if missing := {reason.value for reason in Reason} - spec.response_codes.keys():
+        if missing := {reason.value for reason in Reason} - spec.response_codes.rows.keys():
             raise settings.refusal(
                 f"links[{index}].dialect",
                 f"{link.dialect} has no response code for {', '.join(sorted(missing))}",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 from specs.spec import load as load_spec
 from switch.wire.message import Message
 from tests.traffic import change
@@ -60,6 +62,10 @@ def reversal(of: Message, number: int, *, to: int | None = None) -> Message:
 
 def approved(dialect: str, mti: str) -> str:
     """DE39 by which that dialect says yes to a request."""
-    codes = load_spec(dialect).response_codes
     by_class = {"4": "approved_reversal", "8": "approved_network"}.get(mti[1], "approved")
-    return codes.get(by_class, codes["approved"])
+    return load_spec(dialect).response_codes.approval(by_class, date.max)
+
+
+def code_of(dialect: str, reason: str) -> str:
+    """Its newest DE39 of a reason."""
+    return load_spec(dialect).response_codes.at(reason, date.max)

@@ -42,7 +42,7 @@ def check(file: Path) -> None:
             raise Refusal(str(error)) from None
         reason = str(error).removeprefix(f"{file}: ")
         raise Refusal(f"{file}, line {line}: {reason}") from None
-    if missing := sorted({reason.value for reason in Reason} - spec.response_codes.keys()):
+    if missing := sorted({reason.value for reason in Reason} - spec.response_codes.rows.keys()):
         raise Refusal(f"{file}: response_codes: {', '.join(missing)} missing: no link can use it")
     click.echo(in_a_line(spec))
 

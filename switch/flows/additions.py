@@ -5,6 +5,7 @@ from __future__ import annotations
 from keys.hsm import Verdict
 from specs.tlv import encode_ber
 from switch.flows.issuer import Issuer
+from switch.flows.reply import response_code
 from switch.flows.verify import ARC_APPROVED, arpc_data, arpc_over
 from switch.rules.checks import Case, Verdicts
 from switch.rules.cryptogram import cryptogram
@@ -46,6 +47,7 @@ async def additions(
                 part = Money(decision.partial_minor, request.billing.currency)
                 added[_AMOUNT_BILLED] = version.amount(part)
             added[_ADDITIONAL_AMOUNTS] = original_amount(case)
+        if code != response_code(case.request.message, case.request.spec, None):
             chip = await _authenticated(case, verdicts, code, issuer, is_approved=True)
     data = encode_ber({_ISSUER_AUTHENTICATION_DATA: chip}) if chip is not None else ""
     if data := data + _scripts(case, verdicts, decision):

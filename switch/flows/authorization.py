@@ -56,7 +56,7 @@ async def reply_to(
 ) -> Reply:
     """The dialect's answer to a decision."""
     reason = decision.reason if isinstance(decision, Declined) else None
-    code = decided_code(case.request.spec, decision)
+    code = decided_code(case.request, decision)
     added = await additions(case, verdicts, decision, code, issuer)
     return Reply(
         answer(case.request.message, case.request.spec, reason=reason, code=code, added=added),

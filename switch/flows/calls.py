@@ -60,7 +60,11 @@ def authorization_call(case: Case, verdicts: Verdicts, issuer: Issuer) -> Author
         **_as_told(case, issuer),
         message_key=request.message_key(token),
         decide_by=issuer.ledger.clock.there(request.deadline.decide_by),
-        refusal_before_pin=before_pin or checks.check_codes(case, verdicts),
+        refusal_before_pin=(
+            before_pin
+            or checks.check_codes(case, verdicts)
+            or checks.check_strong_authentication(case, verdicts)
+        ),
         hsm_fault=verdicts.hsm_fault,
         pin_verdict=checks.pin_question(case, verdicts),
         refusal_after_pin=Reason.CURRENCY_NOT_SUPPORTED if amount is None else None,

@@ -15,10 +15,12 @@ from typing import Any, Protocol
 
 from keys.vault import Vault
 from specs.spec import Spec
+from switch.flows.reply import today
 from switch.ledger.errors import LedgerUnavailable
 from switch.ledger.file_updates import FileUpdate, FileUpdates
 from switch.mask import mask_pan
 from switch.wire import mti
+from switch.wire.day import sent_on
 from switch.wire.message import Message
 
 #: How often the ledger is asked what is due, in seconds.
@@ -81,7 +83,7 @@ def request_of(update: FileUpdate, pan: str, spec: Spec, file_name: str) -> Mess
         _FILE_NAME: file_name,
     }
     if update.action == "add":
-        fields[_RECORD] = spec.response_codes[update.status]
+        fields[_RECORD] = spec.response_codes.at(update.status, sent_on(fields, today()))
     return Message(mti.repeat(FILE_UPDATE) if update.is_repeat else FILE_UPDATE, fields)
 
 

@@ -17,8 +17,7 @@ _TRANSMISSION_DATETIME, _STAN, _LOCAL_DATETIME, _RESPONSE_CODE = 7, 11, 12, 39
 _NETWORK_CODE, _FUNCTION_CODE = 70, 24
 #: What no setting adds to a request of ours: the switch fills them.
 OURS = frozenset({_TRANSMISSION_DATETIME, _STAN, _FUNCTION_CODE, _NETWORK_CODE})
-#: DE39 of an accepted network management request, ISO 8583:1993 and 2003.
-_ACCEPTED = frozenset({"800", "8000"})
+_ACCEPTING = frozenset({"approved", "approved_network"})
 
 
 def manage(request: NetworkRequest) -> Reply:
@@ -55,5 +54,5 @@ def own_request(
 
 def is_accepted(answered: Message, spec: Spec) -> bool:
     """Whether the answer to a request of ours says yes."""
-    code = answered.fields.get(_RESPONSE_CODE)
-    return code == spec.response_codes["approved"] or code in _ACCEPTED
+    meanings = spec.response_codes.meanings(answered.fields.get(_RESPONSE_CODE, ""))
+    return not _ACCEPTING.isdisjoint(meanings)

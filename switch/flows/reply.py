@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, date, datetime
 
 from specs.spec import Spec
 from switch.ledger.calls import AuthorizationCall
 from switch.rules.decision import Decision, Declined
 from switch.rules.reason import Reason
 from switch.wire import mti
+from switch.wire.day import sent_on
 from switch.wire.message import Message
+from switch.wire.requests import AuthorizationRequest
 
 _RESPONSE_CODE = 39
+
+#: What a dialect may have an approving DE39 of its own for, by the MTI's class.
+_APPROVALS = {"4": "approved_reversal", "8": "approved_network"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +56,7 @@ def answer(
     message_class = spec.classes.get(mti.without_repeat(request.mti))
     echoed = message_class.echoed if message_class else spec.message_key
     fields = {number: request.fields[number] for number in echoed if number in request.fields}
-    fields[_RESPONSE_CODE] = code or response_code(spec, reason)
+    fields[_RESPONSE_CODE] = code or response_code(request, spec, reason)
     if added:
         fields.update(added)
     is_request = mti.is_request(request.mti)
@@ -58,17 +64,32 @@ def answer(
     return Message(answer_mti, dict(sorted(fields.items())))
 
 
-def decided_code(spec: Spec, decision: Decision) -> str:
+def decided_code(request: AuthorizationRequest, decision: Decision) -> str:
     """DE39 of a decision: as an advice brought it that was here first, else the dialect's own."""
-    brought = decision.response_code
+    brought, spec = decision.response_code, request.spec
     if brought is not None and len(brought) == spec.fields[_RESPONSE_CODE].length:
         return brought
     if isinstance(decision, Declined):
-        return response_code(spec, decision.reason)
-    is_partial = decision.partial_transaction_minor is not None
-    return spec.response_codes["approved_partial" if is_partial else "approved"]
+        return response_code(request.message, spec, decision.reason)
+    day = sent_on(request.message.fields, today())
+    if decision.partial_transaction_minor is not None:
+        return spec.response_codes.at("approved_partial", day)
+    kind = "approved_verification" if request.kind == "verification" else "approved"
+    return spec.response_codes.approval(kind, day)
 
 
-def response_code(spec: Spec, reason: Reason | None) -> str:
-    """The dialect's DE39 of a reason; none is an approval."""
-    return spec.response_codes["approved" if reason is None else reason.value]
+def response_code(request: Message, spec: Spec, reason: Reason | None) -> str:
+    """The dialect's DE39 of a reason; none is an approval.
+
+    It is that of the request's day, not of the answer's: a repeat has the day of its original,
+    and so its answer, also where the scheme has changed the code between them.
+    """
+    day = sent_on(request.fields, today())
+    if reason is None:
+        return spec.response_codes.approval(_APPROVALS.get(request.mti[1:2], "approved"), day)
+    return spec.response_codes.at(reason.value, day)
+
+
+def today() -> date:
+    """The day in UTC, in which schemes date their changes and DE7 its messages."""
+    return datetime.now(UTC).date()

@@ -124,6 +124,19 @@ def check_codes(case: Case, verdicts: Verdicts) -> Reason | None:
     return None
 
 
+def check_strong_authentication(case: Case, verdicts: Verdicts) -> Reason | None:
+    """Must this purchase show who pays, and does no CAVV? A fault of the HSM refuses nothing."""
+    least, amount = case.program.strong_authentication_from_minor, billed(case)
+    if least is None or case.request.channel != "ecommerce" or amount is None:
+        return None
+    if case.request.kind not in ("purchase", "cash", "cashback") or amount.minor < least:
+        return None
+    is_unknown = verdicts.hsm_fault and case.request.cavv is not None
+    if verdicts.cavv is Verdict.MATCH or is_unknown:
+        return None
+    return Reason.STRONG_AUTHENTICATION_REQUIRED
+
+
 def _fails(need: Need, verdict: Verdict | None, verdicts: Verdicts) -> bool:
     """Wrong, or required and absent: absent is not what an HSM that failed leaves."""
     if verdict is None:

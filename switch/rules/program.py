@@ -118,6 +118,8 @@ class Program:
     ibm_decimalization_table: str
     verification: Mapping[str, Verification]  #: by channel
     cash_pin: Need
+    #: E-commerce of this much, in minor units, must show strong authentication; none: none must.
+    strong_authentication_from_minor: int | None
     hold_rules: HoldRules
     bins: tuple[str, ...]  #: the first digits of its PANs: whose an unknown card would be
 
@@ -168,6 +170,7 @@ class Program:
                     for channel, row in settings["verification"].items()
                 },
                 cash_pin=Need(settings["cash_pin"]),
+                strong_authentication_from_minor=_strong_authentication(settings),
                 hold_rules=HoldRules.parse(settings.get("hold_hours", {})),
                 bins=_bins(settings.get("bins", [])),
             )
@@ -198,6 +201,21 @@ def _track_code(settings: Mapping[str, Any]) -> TrackCode:
     if track_code.kind != "cvv" and track_code.kind not in settings["keys"]:
         raise ValueError(f"keys.{track_code.kind}")
     return track_code
+
+
+def _strong_authentication(settings: Mapping[str, Any]) -> int | None:
+    """`strong_authentication`, where it stands. It is shown by a CAVV, so there must be its key."""
+    rule = settings.get("strong_authentication")
+    if rule is None:
+        return None
+    if not isinstance(rule, Mapping) or rule.keys() != {"ecommerce_from_minor"}:
+        raise ValueError("strong_authentication")
+    least = rule["ecommerce_from_minor"]
+    if type(least) is not int or least < 0:
+        raise ValueError("strong_authentication.ecommerce_from_minor")
+    if "cavv" not in settings["keys"]:
+        raise ValueError("keys.cavv")
+    return least
 
 
 class _Problem(ValueError):

@@ -28,6 +28,8 @@ class Reason(StrEnum):
     CARD_CODE_MISMATCH = "card_code_mismatch"
     CRYPTOGRAM_REPLAYED = "cryptogram_replayed"  #: right, but its counter was seen before
     ATC_OUT_OF_WINDOW = "atc_out_of_window"  #: right, but too old, or too far ahead
+    #: a soft decline: again, with the cardholder authenticated
+    STRONG_AUTHENTICATION_REQUIRED = "strong_authentication_required"
     PIN_TRIES_EXCEEDED = "pin_tries_exceeded"
     PIN_MISMATCH = "pin_mismatch"
     NOT_PERMITTED = "not_permitted"

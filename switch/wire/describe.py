@@ -132,7 +132,7 @@ def _meaning(number: int, message: Message, spec: Spec) -> str:
     """An amount in its currency, a response code in our reasons; "" where there is none."""
     value = message.fields[number]
     if number == _RESPONSE_CODE:
-        return ", ".join(reason for reason, code in spec.response_codes.items() if code == value)
+        return ", ".join(spec.response_codes.meanings(value))
     try:
         currency = message.fields.get(_CURRENCIES[number], "")
         return in_units(int(value), currency)

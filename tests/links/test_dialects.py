@@ -26,7 +26,7 @@ from tests.traffic import (
     stripe,
     tags,
 )
-from tests.versions import approved, in_terms_of, reversal
+from tests.versions import approved, code_of, in_terms_of, reversal
 
 DIALECTS = known()
 LATER = [name for name in DIALECTS if load_spec(name).version != "0"]
@@ -70,7 +70,7 @@ async def test_cards_are_read(switch: Switch, dialect: str) -> None:
     async with connected(switch.port(dialect), dialect=dialect) as client:
         answers = await all_of([client.send(message) for message in asked])
     codes = [approved(dialect, message.mti) for message in asked]
-    codes[-1] = load_spec(dialect).response_codes["pin_mismatch"]
+    codes[-1] = code_of(dialect, "pin_mismatch")
     assert codes == [code(answer) for answer in answers]
     assert [mti.response(message.mti) for message in asked] == [each.mti for each in answers]
     assert tags(answers[1])["91"].endswith("00820000")  # the approving word to the chip
@@ -123,7 +123,7 @@ async def test_network_management(switch: Switch, dialect: str) -> None:
     assert [mti.response(message.mti) for message in sent] == [one.mti for one in answers]
     assert [approved(dialect, message.mti) for message in sent] == [code(one) for one in answers]
     assert [message.fields[24] for message in sent] == [one.fields[24] for one in answers]
-    not_supported = load_spec(dialect).response_codes["not_supported"]
+    not_supported = code_of(dialect, "not_supported")
     assert [not_supported] * 2 == [code(one) for one in refused]
 
 
@@ -166,7 +166,7 @@ async def test_money_in_answers(switch: Switch, dialect: str) -> None:
         asked = in_terms_of(dialect, purchase(card, available + 1, de_48="61011"))
         part = await client.ask(asked)
     assert balance == f"0002978{decimals}C{available:012d}"
-    assert load_spec(dialect).response_codes["approved_partial"] == code(part)
+    assert code_of(dialect, "approved_partial") == code(part)
     assert f"{available:012d}" == part.fields[4][-12:]
     assert asked.fields[4][:-12] == part.fields[4][:-12]
     assert f"0057978{decimals}C{available + 1:012d}" == part.fields[54]

@@ -17,6 +17,7 @@ from switch.rules.checks import (
     billed,
     billed_cash_minor,
     check_codes,
+    check_strong_authentication,
     first_refusal,
     pin_question,
 )
@@ -291,3 +292,25 @@ def test_cavv(need: str, verdict: Verdict | None, reason: Reason | None) -> None
     rows = SETTINGS["verification"] | {"ecommerce": {"cavv": need}}
     this = case({22: "812", 25: "59", 55: None}, verification=rows)
     assert reason == check_codes(this, replace(MATCH, cavv=verdict))
+
+
+@pytest.mark.parametrize(
+    ("fields", "least", "verdicts", "is_refused"),
+    [
+        (NET, None, Verdicts(), False),
+        (NET, 0, Verdicts(), True),
+        (NET, 0, Verdicts(cavv=YES), False),
+        (NET, 10**9, Verdicts(), False),
+        (NET | {4: "000000000000"}, 0, Verdicts(), False),
+        (NET, 0, Verdicts(hsm_fault=True), True),
+        ({}, 0, Verdicts(), False),
+    ],
+)
+def test_strong_authentication(
+    fields: Mapping[int, Any], least: int | None, verdicts: Verdicts, is_refused: bool
+) -> None:
+    """E-commerce from an amount on must bring a CAVV that is right; nothing else must."""
+    this = case(fields)
+    this = replace(this, program=replace(this.program, strong_authentication_from_minor=least))
+    expected = Reason.STRONG_AUTHENTICATION_REQUIRED if is_refused else None
+    assert expected == check_strong_authentication(this, verdicts)

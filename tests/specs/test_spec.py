@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,8 @@ from switch.rules.reason import Reason
 
 FOLDER = Path(__file__).parents[2] / "specs"
 ASCII = (FOLDER / "iso87_ascii.toml").read_text()
+
+TODAY = date(2026, 1, 1)
 
 DIALECTS = ["iso87-ascii", "iso87-binary"]
 
@@ -28,8 +31,10 @@ def test_every_reason_has_a_code(name: str) -> None:
     """A dialect has a DE39 for every reason and for both approvals, and for nothing else."""
     spec = load(name)
     reasons = {reason.value for reason in Reason} | {"approved", "approved_partial"}
-    assert reasons == spec.response_codes.keys()
-    assert spec.response_codes["approved"] in spec.approving
+    rows = spec.response_codes.rows.keys()
+    assert reasons == rows - {"approved_verification", "approved_reversal", "approved_network"}
+    for kind in ("approved", "approved_verification"):
+        assert spec.response_codes.approval(kind, TODAY) in spec.approving
 
 
 @pytest.mark.parametrize("name", known())
@@ -144,6 +149,7 @@ RESPONSE_CODES = {
     "blocked": "62",
     "mac_mismatch": "63",
     "limit_count": "65",
+    "strong_authentication_required": "1A",
     "pin_tries_exceeded": "75",
     "inactive": "78",
     "cryptogram_mismatch": "82",
@@ -158,7 +164,8 @@ RESPONSE_CODES = {
 
 def test_response_codes() -> None:
     """Every reason has the DE39 of the policy table."""
-    assert load("iso87-ascii").response_codes == RESPONSE_CODES
+    codes = load("iso87-ascii").response_codes
+    assert {reason: codes.at(reason, TODAY) for reason in codes.rows} == RESPONSE_CODES
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
