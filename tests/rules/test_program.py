@@ -69,6 +69,13 @@ def test_settings() -> None:
         lambda s: s.update(atc={"behind": True}),
         lambda s: s.update(atc={"ahead": 0}),
         lambda s: s.update(atc={"back": 1}),
+        lambda s: s.update(
+            strong_authentication={"ecommerce_from_minor": 3000}
+        ),  # without keys.cavv
+        lambda s: s.update(strong_authentication=3000),
+        lambda s: (_with_cavv(s), s.update(strong_authentication={"ecommerce_from_minor": "30"})),
+        lambda s: (_with_cavv(s), s.update(strong_authentication={"ecommerce_from_minor": -1})),
+        lambda s: (_with_cavv(s), s.update(strong_authentication={"contactless": 3000})),
         lambda s: s.update(iad="amex"),
         lambda s: s.update(iad="mchip"),  # of which the demo's versions are none
         lambda s: s["cryptograms"].update({"14": s["cryptograms"]["18"]}),
@@ -91,6 +98,19 @@ def test_bad_settings(spoil: Callable[[dict[str, Any]], object]) -> None:
     with pytest.raises(ProgramError, match=r"^program 'demo': ") as raised:
         Program.parse(1, "demo", settings)
     assert "\n" not in str(raised.value)
+
+
+def _with_cavv(settings: dict[str, Any]) -> None:
+    settings["keys"]["cavv"] = settings["keys"]["card_code"]
+
+
+def test_strong_authentication() -> None:
+    """A program with a CAVV's key may demand strong authentication from an amount on."""
+    settings = orjson.loads(orjson.dumps(SETTINGS))
+    _with_cavv(settings)
+    assert Program.parse(1, "demo", settings).strong_authentication_from_minor is None
+    settings["strong_authentication"] = {"ecommerce_from_minor": 3000}
+    assert 3000 == Program.parse(1, "demo", settings).strong_authentication_from_minor
 
 
 def test_chips() -> None:
