@@ -6,6 +6,10 @@ RUN := $(call MADE_FROM,run,requirements.lock)
 DEV := $(call MADE_FROM,dev,requirements-dev.lock)
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check install --no-compile
 
+# The tests start hundreds of processes: what these import is compiled once, also where the
+# environment asks Python to leave no bytecode beside the sources.
+PYTEST := PYTHONDONTWRITEBYTECODE= PYTHONPYCACHEPREFIX=$(CURDIR)/.venv/bytecode $(BIN)/python -m pytest -q
+
 .DEFAULT_GOAL := help
 .PHONY: help setup run test check contract interop faults soak bench bench-quick lock
 
@@ -30,7 +34,7 @@ run: $(RUN) ## serve the demo on 127.0.0.1:8583, until Ctrl-C
 	@exec $(BIN)/switch run
 
 test: $(DEV) ## the whole test suite
-	$(BIN)/python -m pytest -q -n 3 --dist loadfile
+	$(PYTEST) -n 3 --dist loadfile
 
 check: $(DEV) ## style, types, layers
 	$(BIN)/ruff check
@@ -59,7 +63,7 @@ bench-quick: $(DEV) ## the same in a minute, on an empty database
 	$(BIN)/python -m benchmarks.bench --seconds 5
 
 faults: $(DEV) ## only the tests that kill, stop and starve real processes
-	$(BIN)/python -m pytest -q tests/faults
+	$(PYTEST) tests/faults
 
 lock: ## write the lock files anew from pyproject.toml (needs pip-tools)
 	pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-header --no-emit-options \

@@ -33,7 +33,7 @@ from switch.ledger.unwind import JournalError
 from switch.links.format import format_of
 from switch.links.link import LinkError
 from switch.links.session import try_requests
-from switch.operate.admin import AdminError
+from switch.operate.admin_error import AdminError
 from switch.operate.events import Operator
 from switch.rules.program import ProgramError
 from switch.rules.reason import Reason

@@ -22,6 +22,7 @@ import pytest
 from switch.ledger.embedded import EmbeddedPostgres
 from switch.ledger.migrate import migrate
 from tests import secrecy
+from tests.prepared import PREPARED
 
 T = TypeVar("T")
 
@@ -111,6 +112,7 @@ def quick_root() -> Iterator[Path]:
     """A folder for the run, in memory where there is room, that goes with it."""
     roomy = MEMORY.is_dir() and shutil.disk_usage(MEMORY).free >= MEMORY_FREE_BYTES
     with tempfile.TemporaryDirectory(prefix="switch-test-", dir=MEMORY if roomy else None) as name:
+        PREPARED.place = Path(name, "prepared")
         yield Path(name)
 
 

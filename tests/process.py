@@ -19,6 +19,7 @@ from urllib.parse import urlencode
 import asyncpg
 
 from tests import secrecy
+from tests.prepared import PREPARED
 
 #: How long anything here may take before a test fails, seconds: never a figure of performance.
 PATIENCE_SECONDS = 30.0
@@ -230,8 +231,13 @@ class Switch:
 
 @contextlib.contextmanager
 def running(folder: Path, **settings: object) -> Iterator[Switch]:
-    """A switch that serves, and of which nothing is left afterwards."""
+    """A switch that serves, and of which nothing is left afterwards.
+
+    Its Postgres was migrated before; `Switch.start` in an empty folder is the first start.
+    """
     switch = Switch(folder, **settings)
+    if "database__url" not in settings:
+        PREPARED.lay(switch.data_dir)
     try:
         yield switch.start()
     finally:

@@ -6,12 +6,9 @@ from collections.abc import Callable
 
 from aiohttp import web
 
+from switch.operate.admin_error import AdminError
 from switch.operate.metrics import Metrics
 from switch.settings import Address
-
-
-class AdminError(Exception):
-    """The admin port cannot be served: says why in one line."""
 
 
 class Admin:

@@ -13,7 +13,6 @@ import orjson
 
 from specs.spec import Spec
 from specs.tlv import TlvError, decode_ber
-from switch.operate.capture import CaptureError, client_bytes
 from switch.wire import mti
 from switch.wire.conversation import Event, Format, Malformed, Receiver
 from switch.wire.error import FrameError
@@ -69,6 +68,9 @@ def read_capture(path: Path, spec: Spec, form: Format, expect: Path | None) -> l
 
     Without `expect` a scenario of the same name beside the capture is taken.
     """
+    # Imported where it is used: dpkt would cost every command a tenth of a second.
+    from switch.operate.capture import CaptureError, client_bytes
+
     beside = path.with_suffix(".jsonl")
     scenario = expect or (beside if beside.is_file() else None)
     known = {step.payload: step for step in (read_scenario(scenario, spec) if scenario else [])}

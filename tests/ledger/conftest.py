@@ -11,7 +11,7 @@ import pytest
 from tests.ledger.embedded_process import User, servers
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def fresh_cluster(quick_root: Path) -> Path:
     """A folder in which a server ran once and was stopped."""
     folder = quick_root / "cluster"

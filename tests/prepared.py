@@ -1,0 +1,35 @@
+"""A migrated Postgres in a folder to be copied: a first start costs more than most tests do."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from switch.ledger.embedded import EmbeddedPostgres
+from switch.prepare import make_ready
+
+
+class Prepared:
+    """The run's prepared folder. Nothing is made before a test asks, nor where no run has begun."""
+
+    place: Path | None = None
+
+    def lay(self, data_dir: Path) -> None:
+        """Put a copy where a switch looks for its data, unless something is there."""
+        if self.place is None or data_dir.exists():
+            return
+        if not self.place.exists():
+            # In a thread: who asks may be within a loop.
+            with ThreadPoolExecutor(1) as pool:
+                pool.submit(asyncio.run, _make(self.place)).result()
+        shutil.copytree(self.place, data_dir, symlinks=True)
+
+
+async def _make(place: Path) -> None:
+    async with EmbeddedPostgres(place) as server:
+        await make_ready(server.url)
+
+
+PREPARED = Prepared()
