@@ -73,9 +73,9 @@ def test_settings() -> None:
             strong_authentication={"ecommerce_from_minor": 3000}
         ),  # without keys.cavv
         lambda s: s.update(strong_authentication=3000),
-        lambda s: (_with_cavv(s), s.update(strong_authentication={"ecommerce_from_minor": "30"})),
-        lambda s: (_with_cavv(s), s.update(strong_authentication={"ecommerce_from_minor": -1})),
-        lambda s: (_with_cavv(s), s.update(strong_authentication={"contactless": 3000})),
+        lambda s: _with_cavv(s).update(strong_authentication={"ecommerce_from_minor": "30"}),
+        lambda s: _with_cavv(s).update(strong_authentication={"ecommerce_from_minor": -1}),
+        lambda s: _with_cavv(s).update(strong_authentication={"contactless": 3000}),
         lambda s: s.update(iad="amex"),
         lambda s: s.update(iad="mchip"),  # of which the demo's versions are none
         lambda s: s["cryptograms"].update({"14": s["cryptograms"]["18"]}),
@@ -100,8 +100,9 @@ def test_bad_settings(spoil: Callable[[dict[str, Any]], object]) -> None:
     assert "\n" not in str(raised.value)
 
 
-def _with_cavv(settings: dict[str, Any]) -> None:
+def _with_cavv(settings: dict[str, Any]) -> dict[str, Any]:
     settings["keys"]["cavv"] = settings["keys"]["card_code"]
+    return settings
 
 
 def test_strong_authentication() -> None:
