@@ -200,6 +200,7 @@ class Link(Section):
     connections_max: Count = 64
     frame_max: Annotated[Whole, between(64, 65_535)] = 4_096
     idle_timeout_s: Annotated[Whole, between(0, 86_400)] = 0
+    frame_timeout_s: Annotated[Whole, between(0, 86_400)] = 10
     zone_pin_key: Name = "zpk"
     pin_block_format: Literal["iso-0", "iso-1", "iso-3", "iso-4"] = "iso-0"
     mac_key: str = ""

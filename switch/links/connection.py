@@ -46,6 +46,7 @@ class Connection(asyncio.Protocol):
         self._unwritten: list[bytes] = []
         self._giving_up: asyncio.TimerHandle | None = None
         self._idle: asyncio.TimerHandle | None = None
+        self._amid_frame: asyncio.TimerHandle | None = None
         self.peer = ""
         self.heard_at = time.monotonic()  #: when something came last
         self.lost = asyncio.Event()  #: set once it is over
@@ -97,7 +98,7 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """It is over; what is in flight is decided all the same."""
-        for timer in (self._giving_up, self._idle):
+        for timer in (self._giving_up, self._idle, self._amid_frame):
             if timer is not None:
                 timer.cancel()
         self._transport = None
@@ -214,6 +215,7 @@ class Connection(asyncio.Protocol):
             return
         finally:
             turns.took(taken)
+        self._watch_frame(is_new=taken > 0)
         if taken < room:
             self._backlog_at = None
         else:
@@ -258,6 +260,21 @@ class Connection(asyncio.Protocol):
         if self._idle is not None:
             self._idle.cancel()
         self._idle = self._loop.call_later(self._link.idle_timeout_s, self._idle_over)
+
+    def _watch_frame(self, *, is_new: bool) -> None:
+        """A frame that has begun is to end in time: a byte now and then does not make it last."""
+        if self._amid_frame is not None and is_new:
+            self._amid_frame.cancel()
+            self._amid_frame = None
+        seconds = self._link.frame_timeout_s
+        if self._amid_frame is None and seconds and self._receiver.is_amid_frame:
+            self._amid_frame = self._loop.call_later(seconds, self._frame_over)
+
+    def _frame_over(self) -> None:
+        self._amid_frame = None
+        if self._receiver.is_amid_frame and self._backlog_at is None:
+            self._link.event("frame_timeout", peer=self.peer, seconds=self._link.frame_timeout_s)
+            self.close()
 
     def _idle_over(self) -> None:
         self._link.event("idle_timeout", peer=self.peer, seconds=self._link.idle_timeout_s)

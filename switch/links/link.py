@@ -60,6 +60,7 @@ class Link:
         self.settings = settings
         self.format = format_of(settings)
         self.idle_timeout_s = settings.idle_timeout_s
+        self.frame_timeout_s = settings.frame_timeout_s
         self.is_draining = False
         self.in_flight = 0
         self._router = router

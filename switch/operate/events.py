@@ -28,6 +28,7 @@ WARNINGS = frozenset(
         "frame_error",
         "hsm_breaker",
         "hsm_waiting",
+        "frame_timeout",
         "idle_timeout",
         "key_exchange_unanswered",
         "late_approval_unwound",

@@ -77,3 +77,8 @@ class Receiver:
         came before it, and again from then on.
         """
         return map(self._format.event, self._framer.frames(data))
+
+    @property
+    def is_amid_frame(self) -> bool:
+        """Whether part of a frame came, once all that are whole were asked for."""
+        return self._framer.is_amid

@@ -188,6 +188,11 @@ class Framer:
         self._buffer += data
         return self._cut()
 
+    @property
+    def is_amid(self) -> bool:
+        """Whether part of a frame came, once all that are whole were asked for."""
+        return len(self._buffer) > self._read
+
     def _cut(self) -> Iterator[Frame]:
         buffer, size = self._buffer, self._framing.size
         while len(buffer) >= (start := self._read + size):

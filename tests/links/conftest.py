@@ -26,6 +26,7 @@ LINKS: dict[str, dict[str, object]] = {
     "crowded": {"connections_max": 2},
     "prompt": {"framing": "4-ascii", "answer_within_ms": 1000, "margin_ms": 300},
     "impatient": {"idle_timeout_s": 1},
+    "brisk": {"frame_timeout_s": 1},
     "bcd": {"framing": "2-bcd"},
     "byte4": {"framing": "4-byte-inclusive"},
     "tpdu": {

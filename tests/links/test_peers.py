@@ -49,6 +49,24 @@ async def test_a_silent_peer_is_closed(switch: Switch) -> None:
     switch.wait_for("idle_timeout", peer=silent.address)
 
 
+async def test_a_peer_that_drips_is_closed(switch: Switch) -> None:
+    """Bytes now and then do not keep a frame open beyond frame_timeout_s; whole frames do not
+    wait for it."""
+    async with connected(switch.port("brisk")) as dripping, connected(switch.port("brisk")) as apt:
+        frame = apt.framing.frame(encode(echo(), apt.spec))
+        dripping.write(frame)
+        apt.write(frame[:-10])
+        for byte in frame:
+            if dripping.closed.done():
+                break
+            dripping.write(bytes([byte]))
+            apt.write(frame[-10:] + frame[:-10])  # always amid a frame, and each one ends
+            await asyncio.sleep(0.1)
+        await dripping.ended()
+    switch.wait_for("frame_timeout", peer=dripping.address)
+    assert not [line for line in switch.lines("frame_timeout") if line["peer"] == apt.address]
+
+
 async def test_a_peer_that_has_said_all_still_gets_its_answers(
     switch: Switch, cards: list[CardInHand]
 ) -> None:
