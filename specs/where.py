@@ -29,10 +29,14 @@ def line_of(path: Path, refusal: str) -> int | None:
 def _line_of_key(lines: list[str], path: list[str]) -> int | None:
     """The deepest of the keys that stands in the file, within the table before it."""
     start, found = 0, None
+    for depth in range(len(path), 1, -1):  # "[subfields.48]": a table by its whole path
+        if (found := _last(lines, rf"\s*\[{re.escape('.'.join(path[:depth]))}\]")) is not None:
+            start, path = found, path[depth:]
+            break
     for name in path:
         for number, line in enumerate(lines[start:], start + 1):
             if re.match(
-                rf'\s*(\[{re.escape(name)}\]|"?{re.escape(name)}"?\s*=|\[\s*"{re.escape(name)}")',
+                rf'\s*(\[{re.escape(name)}\]|"?{re.escape(name)}"?\s*=|\[\s*"?{re.escape(name)}"?\s*,)',
                 line,
             ):
                 start = found = number
