@@ -36,16 +36,6 @@ class MessageClass:
 
 
 @dataclass(frozen=True, slots=True)
-class AdditionalData:
-    """The layout of DE48: a run of tag, length and value."""
-
-    tag_digits: int
-    length_digits: int
-    names: Mapping[str, str]  #: tag → name
-    sensitivities: Mapping[str, str]  #: tag → as of a field
-
-
-@dataclass(frozen=True, slots=True)
 class FileUpdates:
     """How a network is told of a card (0302), and how its answer (0312) is read."""
 
@@ -148,33 +138,6 @@ def read_fee_is_added(table: Any) -> bool:
     require_only(table, "amounts", {"transaction_fee"})
     return (
         one_of(table["transaction_fee"], "amounts.transaction_fee", ("inside", "added")) == "added"
-    )
-
-
-def read_additional_data(table: Any) -> AdditionalData | None:
-    """`[additional_data]`, where it stands."""
-    if table is None:
-        return None
-    where = "additional_data"
-    require_only(table, where, {"tag_digits", "length_digits", "tags"})
-    digits = {}
-    for key in ("tag_digits", "length_digits"):
-        digits[key] = table[key]
-        if type(table[key]) is not int or not 1 <= table[key] <= 4:
-            raise SpecError(f"{where}.{key}: must be 1 to 4")
-    rows = table["tags"]
-    if not isinstance(rows, list):
-        raise SpecError(f"{where}.tags: must be a list of rows")
-    for row in rows:
-        if not (isinstance(row, list) and len(row) == 3 and all(isinstance(t, str) for t in row)):
-            raise SpecError(f"{where}.tags: a row must say tag, name and sensitivity")
-        text_of(row[0], f"{where}.tags", rf"[0-9]{{{digits['tag_digits']}}}")
-        one_of(row[2], f"{where}.tags.{row[0]}: sensitivity", SENSITIVITIES)
-    require_distinct([row[0] for row in rows], f"{where}.tags: tag")
-    return AdditionalData(
-        **digits,
-        names={tag: name for tag, name, _ in rows},
-        sensitivities={tag: sensitivity for tag, _, sensitivity in rows},
     )
 
 

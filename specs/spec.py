@@ -19,11 +19,9 @@ from specs.codes import ResponseCodes, read_response_codes
 from specs.field import Field, FieldError
 from specs.sections import (
     SENSITIVITIES,
-    AdditionalData,
     FileUpdates,
     KeyExchange,
     MessageClass,
-    read_additional_data,
     read_approving,
     read_classes,
     read_echoed,
@@ -31,6 +29,8 @@ from specs.sections import (
     read_file_updates,
     read_key_exchange,
 )
+from specs.subfield_tables import Result, read_results, read_subfields
+from specs.subfields import Layout
 
 __all__ = ["Spec", "SpecError", "known", "load"]
 
@@ -55,7 +55,7 @@ _TABLES = frozenset(
         "fields", "classes", "response_codes", "advices", "amounts",
     }
 )  # fmt: skip
-_OPTIONAL = frozenset({"additional_data", "file_updates", "key_exchange"})
+_OPTIONAL = frozenset({"subfields", "results", "file_updates", "key_exchange"})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,7 +71,8 @@ class Spec:
     response_codes: ResponseCodes  #: our reason → DE39
     approving: frozenset[str]  #: the DE39 with which an advice says that it was approved
     fee_is_added: bool  #: DE28 comes on top of DE4, and is not inside it
-    additional_data: AdditionalData | None  #: none: DE48 is something else in this dialect
+    subfields: Mapping[int, Layout]  #: DE → what stands inside
+    results: Mapping[str, Result]  #: "cvv", "cvv2", "cavv" → where an answer says what became of it
     file_updates: FileUpdates | None  #: none: no network of this dialect is told of cards
     key_exchange: KeyExchange | None  #: none: zone keys do not travel in this dialect
 
@@ -119,6 +120,7 @@ def _spec(name: str, document: dict[str, Any]) -> Spec:
     version = text_of(document["version"], "version", r"[0-9]")
     lengths = _LENGTH_ENCODINGS[one_of(document["lengths"], "lengths", _LENGTH_ENCODINGS)]
     fields = _fields(document["fields"])
+    subfields = read_subfields(document.get("subfields"), fields)
     return Spec(
         name=name,
         version=version,
@@ -129,7 +131,8 @@ def _spec(name: str, document: dict[str, Any]) -> Spec:
         response_codes=read_response_codes(document["response_codes"], fields),
         approving=read_approving(document["advices"], fields),
         fee_is_added=read_fee_is_added(document["amounts"]),
-        additional_data=read_additional_data(document.get("additional_data")),
+        subfields=subfields,
+        results=read_results(document.get("results"), subfields),
         file_updates=read_file_updates(document.get("file_updates"), fields),
         key_exchange=read_key_exchange(document.get("key_exchange"), fields),
     )

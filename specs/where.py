@@ -23,16 +23,27 @@ def line_of(path: Path, refusal: str) -> int | None:
     key, field = _KEY.search(reason), _FIELD.search(reason)
     if key is not None and key[1] != "fields":
         return _line_of_key(lines, key[1].split("."))
-    return None if field is None else _last(lines, rf"\s*\[\s*{field[1]}\s*,")
+    return None if field is None else _last(_rows_of_fields(lines), rf"\s*\[\s*{field[1]}\s*,")
+
+
+def _rows_of_fields(lines: list[str]) -> list[str]:
+    """The file up to the end of `fields`: other tables have rows of numbers too."""
+    start = next((n for n, line in enumerate(lines) if re.match(r"\s*fields\s*=", line)), 0)
+    ends = (n for n, line in enumerate(lines) if n > start and re.match(r"\s*\]", line))
+    return lines[: next(ends, len(lines))]
 
 
 def _line_of_key(lines: list[str], path: list[str]) -> int | None:
     """The deepest of the keys that stands in the file, within the table before it."""
     start, found = 0, None
+    for depth in range(len(path), 1, -1):  # "[subfields.48]": a table by its whole path
+        if (found := _last(lines, rf"\s*\[{re.escape('.'.join(path[:depth]))}\]")) is not None:
+            start, path = found, path[depth:]
+            break
     for name in path:
         for number, line in enumerate(lines[start:], start + 1):
             if re.match(
-                rf'\s*(\[{re.escape(name)}\]|"?{re.escape(name)}"?\s*=|\[\s*"{re.escape(name)}")',
+                rf'\s*(\[{re.escape(name)}\]|"?{re.escape(name)}"?\s*=|\[\s*"?{re.escape(name)}"?\s*,)',
                 line,
             ):
                 start = found = number

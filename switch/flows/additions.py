@@ -1,4 +1,4 @@
-"""What a decision adds to its answer: the code, the balance, the word to the chip."""
+"""What a decision adds to its answer: codes, the balance, results, the word to the chip."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ from keys.hsm import Verdict
 from specs.tlv import encode_ber
 from switch.flows.issuer import Issuer
 from switch.flows.reply import response_code
+from switch.flows.results import results
 from switch.flows.verify import ARC_APPROVED, arpc_data, arpc_over
 from switch.rules.checks import Case, Verdicts
 from switch.rules.cryptogram import cryptogram
 from switch.rules.decision import Decision, Declined
 from switch.rules.reason import Reason
+from switch.wire.named import icc_answer
 from switch.wire.values import Money
 from switch.wire.versions import version_of
 
@@ -28,30 +30,31 @@ async def additions(
     case: Case, verdicts: Verdicts, decision: Decision, code: str, issuer: Issuer
 ) -> dict[int, str]:
     """The fields that an answer has beside what it echoes and DE39, which is `code`."""
-    added: dict[int, str] = {}
+    request = case.request
+    added = results(request, verdicts)
     chip: str | None = None
     if isinstance(decision, Declined):
         if decision.reason not in _UNANSWERED:
             chip = await _authenticated(case, verdicts, code, issuer, is_approved=False)
     else:
         chip = decision.issuer_authentication
-        if case.request.kind == "inquiry":
+        if request.kind == "inquiry":
             added[_ADDITIONAL_AMOUNTS] = balance(case, decision.available_minor)
         elif decision.authorization_code is not None:
             added[_AUTHORIZATION_CODE] = decision.authorization_code
         if decision.partial_transaction_minor is not None:
-            request, version = case.request, version_of(case.request.spec)
+            version = version_of(request.spec)
             part = Money(decision.partial_transaction_minor, request.transaction.currency)
             added[_AMOUNT] = version.amount(part)
             if request.billing is not None and decision.partial_minor is not None:
                 part = Money(decision.partial_minor, request.billing.currency)
                 added[_AMOUNT_BILLED] = version.amount(part)
             added[_ADDITIONAL_AMOUNTS] = original_amount(case)
-        if code != response_code(case.request.message, case.request.spec, None):
+        if code != response_code(request.message, request.spec, None):
             chip = await _authenticated(case, verdicts, code, issuer, is_approved=True)
     data = encode_ber({_ISSUER_AUTHENTICATION_DATA: chip}) if chip is not None else ""
     if data := data + _scripts(case, verdicts, decision):
-        added[_ICC_DATA] = data
+        added[_ICC_DATA] = icc_answer(data, request.message, request.spec)
     return added
 
 

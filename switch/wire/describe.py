@@ -1,9 +1,9 @@
 """
 A message in words, for people: every field named, what must not be seen masked.
 
-Two nets hold a PAN back. Each field and each tag inside DE48 and DE55 is masked by
-what its dialect says of it, and what we cannot name is masked whole. Then the
-message's own card numbers are masked wherever else they stand, a merchant's name included.
+Two nets hold a PAN back. Each field and each subfield is masked by what its dialect
+says of it, and what we cannot name is masked whole. Then the message's own card numbers
+are masked wherever else they stand, a merchant's name included.
 """
 
 from __future__ import annotations
@@ -11,26 +11,24 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 
-from specs.emv import SECRET_TAG_NAMES, TAG_NAMES
-from specs.field import Field
 from specs.spec import Spec
-from specs.tlv import TlvError, decode_additional_data, decode_ber
+from specs.subfields import Layout, Value, leaves
+from specs.tlv import TlvError
 from switch.mask import PAN_MAX, PAN_MIN, mask_pan
 from switch.wire import mti
 from switch.wire.currency import UnknownCurrency, in_units
 from switch.wire.message import Message
 
-#: A value in words: one text, or the texts of its tags.
-View = str | dict[str, str]
-
-_RESPONSE_CODE, _ADDITIONAL_DATA, _ICC_DATA = 39, 48, 55
+_RESPONSE_CODE, _ICC_DATA = 39, 55
+_TAG_COLUMNS, _NAME_COLUMNS = 6, 34
+_INDENT = 2  # of what stands inside another
 
 #: Amount → its currency.
 _CURRENCIES = {4: 49, 5: 50, 6: 51}
 
 #: Where card numbers stand: the PAN, its extension, three tracks, two accounts.
 _CARD_NUMBERS = (2, 34, 35, 36, 45, 102, 103)
-_CARD_NUMBER_TAGS = ("5A", "57", "56", "9F6B")
+_CARD_NUMBER_TAGS = frozenset({"5A", "57", "56", "9F6B"})
 _CARD_NUMBER = re.compile(rf"[0-9]{{{PAN_MIN},{PAN_MAX}}}")
 
 
@@ -48,19 +46,32 @@ def describe(message: Message, spec: Spec, *, clear: bool = False) -> str:
             lines.append(f"{number:>5}  {name:<37}{view}{meaning and f'  {meaning}'}".rstrip())
         else:
             lines.append(f"{number:>5}  {name}")
-            names = _tag_names(number, spec)
-            for tag, value in view.items():
-                lines.append(f"       {tag:<6}{names.get(tag, 'unknown'):<34}{value}".rstrip())
+            lines += _lines(view, spec.subfields[number], 0)
     return "\n".join(lines)
+
+
+def _lines(views: Mapping[str, Value], layout: Layout, depth: int) -> Iterator[str]:
+    """Subfields by tag, those inside others further to the right."""
+    margin = " " * (7 + _INDENT * depth)
+    for tag, view in views.items():
+        part = layout.part(tag)
+        shown = f"{margin}{_shown(tag):<{_TAG_COLUMNS}}"
+        if isinstance(view, str):
+            columns = max(_NAME_COLUMNS - _INDENT * depth, len(part.name) + 1)
+            yield f"{shown}{part.name:<{columns}}{view}".rstrip()
+        else:
+            yield f"{shown}{part.name}"
+            if part.layout is not None:
+                yield from _lines(view, part.layout, depth + 1)
 
 
 def as_json(
     message: Message, *, clear: bool = False, spec: Spec
-) -> dict[str, str | dict[str, View]]:
+) -> dict[str, str | dict[str, Value]]:
     """
     The same for machines: {"mti": "0100", "fields": {"3": "000000", …}}.
 
-    DE48 and DE55 are objects by tag where they can be read.
+    A field with subfields is an object by tag where it can be read, and so on inside.
     """
     return {
         "mti": message.mti,
@@ -68,50 +79,39 @@ def as_json(
     }
 
 
-def _views(message: Message, spec: Spec, clear: bool) -> Iterator[tuple[int, View]]:
+def _views(message: Message, spec: Spec, clear: bool) -> Iterator[tuple[int, Value]]:
     """Each field in the order of its number, as it may be shown."""
-    show = _shown if clear else _without(_card_numbers(message))
+    show = _shown if clear else _without(_card_numbers(message, spec))
     for number in sorted(message.fields):
-        view = _view(spec.fields[number], message.fields[number], spec, clear)
-        if isinstance(view, str):
-            yield number, show(view)
+        value, sensitivity = message.fields[number], spec.fields[number].sensitivity
+        values = _values(number, value, spec)
+        if values is None:
+            yield number, show(value if clear else _masked(value, sensitivity))
         else:
-            yield number, {tag: show(value) for tag, value in view.items()}
+            yield number, _seen(values, spec.subfields[number], show, clear)
 
 
-def _view(field: Field, value: str, spec: Spec, clear: bool) -> View:
-    """A field by what its dialect says of it, its tags each by what is known of them."""
-    tags = _tags(field.number, value, spec)
-    if tags is None:
-        return value if clear else _masked(value, field.sensitivity)
-    return {
-        tag: content if clear else _masked(content, sensitivity)
-        for tag, (content, sensitivity) in tags.items()
-    }
-
-
-def _tags(number: int, value: str, spec: Spec) -> dict[str, tuple[str, str]] | None:
-    """DE48 and DE55 by tag, value and sensitivity; None for what is not to be read so."""
-    layout = spec.additional_data
+def _values(number: int, value: str, spec: Spec) -> dict[str, Value] | None:
+    """The subfields of a field; None for one that has none, or is not to be read so."""
+    layout = spec.subfields.get(number)
     try:
-        if number == _ADDITIONAL_DATA and layout is not None:
-            values = decode_additional_data(
-                value, tag_digits=layout.tag_digits, length_digits=layout.length_digits
-            )
-            return {
-                tag: (content, layout.sensitivities.get(tag, "secret"))
-                for tag, content in values.items()
-            }
-        if number == _ICC_DATA:
-            values = decode_ber(value)
-            return {tag: (content, _emv_sensitivity(tag)) for tag, content in values.items()}
+        return layout.decode(value) if layout is not None and value else None
     except TlvError:
         return None
-    return None
 
 
-def _emv_sensitivity(tag: str) -> str:
-    return "" if tag in TAG_NAMES else "pan" if tag == "5A" else "secret"
+def _seen(
+    values: Mapping[str, Value], layout: Layout, show: Callable[[str], str], clear: bool
+) -> dict[str, Value]:
+    """Subfields as they may be shown, each by what is known of it."""
+    seen: dict[str, Value] = {}
+    for tag, value in values.items():
+        part = layout.part(tag)
+        if isinstance(value, str):
+            seen[tag] = show(value if clear else _masked(value, part.sensitivity))
+        elif part.layout is not None:
+            seen[tag] = _seen(value, part.layout, show, clear)
+    return seen
 
 
 def _masked(value: str, sensitivity: str) -> str:
@@ -120,12 +120,6 @@ def _masked(value: str, sensitivity: str) -> str:
     if sensitivity == "pan":
         return mask_pan(value.rstrip("F"))  # tag 5A fills its last half byte with F
     return f"*** ({len(value)} characters)"
-
-
-def _tag_names(number: int, spec: Spec) -> Mapping[str, str]:
-    if number == _ADDITIONAL_DATA and spec.additional_data is not None:
-        return spec.additional_data.names
-    return {**TAG_NAMES, **SECRET_TAG_NAMES}
 
 
 def _meaning(number: int, message: Message, spec: Spec) -> str:
@@ -140,14 +134,16 @@ def _meaning(number: int, message: Message, spec: Spec) -> str:
         return ""
 
 
-def _card_numbers(message: Message) -> set[str]:
+def _card_numbers(message: Message, spec: Spec) -> set[str]:
     """Every card number that stands where card numbers stand."""
     values = [message.fields.get(number, "") for number in _CARD_NUMBERS]
-    try:
-        tags = decode_ber(message.fields.get(_ICC_DATA, ""))
-    except TlvError:
-        tags = {}
-    values += [tags.get(tag, "") for tag in _CARD_NUMBER_TAGS]
+    for number, layout in spec.subfields.items():
+        found = _values(number, message.fields.get(number, ""), spec) or {}
+        values += [
+            value
+            for tag, part, value in leaves(layout, found)
+            if part.sensitivity == "pan" or (number == _ICC_DATA and tag in _CARD_NUMBER_TAGS)
+        ]
     return {number for value in values for number in _CARD_NUMBER.findall(value)}
 
 

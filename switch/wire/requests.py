@@ -9,16 +9,16 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from specs.spec import Spec
-from specs.tlv import TlvError, decode_additional_data, decode_ber
 from switch.deadline import Deadline
 from switch.stopwatch import Stopwatch
 from switch.wire import mti
 from switch.wire.message import Message, MessageError
+from switch.wire.named import icc as icc_of
+from switch.wire.named import named
 from switch.wire.track import Track, TrackError, parse_track_1, parse_track_2
 from switch.wire.values import FieldUnreadable, Money
 from switch.wire.versions import version_of
@@ -46,7 +46,6 @@ _DEBITS = frozenset({"purchase", "cash", "cashback"})
 
 _CASHBACK_AMOUNT_TYPE = "40"  # DE54: amount of cash inside the purchase
 
-_CAVV = re.compile("[0-9]{10}")
 _STAN = 11
 _TRANSACTION_FEE = 28
 #: The most that an amount of twelve digits can say, with the fee that comes on top.
@@ -99,7 +98,9 @@ class AuthorizationRequest:
     track: Track | None = field(repr=False)
     pin_block: bytes | None = field(repr=False)
     icc: Mapping[str, str] = field(repr=False)  #: DE55 by tag, hex
-    additional: Mapping[str, str] = field(repr=False)  #: DE48 by the dialect's names
+    additional: Mapping[str, str] = field(
+        repr=False
+    )  #: subfields by name, of `switch/wire/named.py`
 
     @property
     def cvv2(self) -> str | None:
@@ -182,11 +183,11 @@ class AuthorizationRequest:
         if billing and billing.currency == transaction.currency and billing != transaction:
             raise MessageError("differs_from_transaction", "amount_cardholder_billing")
         kind = _kind(message, spec)
-        additional = _additional(message, spec)
+        additional = named(message, spec)
         is_extension = message.mti[1] == "1" and "incremental" in additional
         if kind in _DEBITS and transaction.minor == 0 and not is_extension:
             kind = "verification"
-        icc = _icc(message)
+        icc = icc_of(message, spec)
         pin_block = fields.get(52)
         return cls(
             message=message,
@@ -311,35 +312,6 @@ def _expiry(message: Message, track: Track | None) -> str | None:
     if expiry is not None and not "01" <= expiry[2:] <= "12":
         raise MessageError("format", "date_expiration", readable=message)
     return expiry
-
-
-def _icc(message: Message) -> Mapping[str, str]:
-    """DE55 by tag."""
-    data = message.fields.get(55)
-    if not data:
-        return {}
-    try:
-        return decode_ber(data)
-    except TlvError:
-        raise MessageError("format", "icc_data", readable=message) from None
-
-
-def _additional(message: Message, spec: Spec) -> Mapping[str, str]:
-    """DE48 by the dialect's names."""
-    layout, data = spec.additional_data, message.fields.get(48)
-    if layout is None or not data:
-        return {}
-    try:
-        elements = decode_additional_data(
-            data, tag_digits=layout.tag_digits, length_digits=layout.length_digits
-        )
-    except TlvError:
-        raise MessageError("format", "additional_data_private", readable=message) from None
-    named = {layout.names[tag]: value for tag, value in elements.items() if tag in layout.names}
-    cavv = named.get("cavv")
-    if cavv is not None and not _CAVV.fullmatch(cavv):
-        raise MessageError("format", "additional_data_private", readable=message)
-    return named
 
 
 def _cash_minor(message: Message, spec: Spec, kind: str, transaction: Money) -> int:

@@ -111,7 +111,8 @@ def test_both_dialects_agree_but_for_the_wire() -> None:
     assert left.classes == right.classes
     assert left.response_codes == right.response_codes
     assert left.message_key == right.message_key == (7, 11, 32, 37, 41)
-    assert left.additional_data == right.additional_data
+    assert left.subfields == right.subfields
+    assert left.results == right.results
 
 
 @pytest.mark.parametrize(
@@ -228,9 +229,9 @@ ROW_4 = '[  4, "amount_transaction",                   "n 12",        "ascii",  
         ("{ required = [7, 11, 70],   ", "{", "classes.0800: required is missing"),
         ('= "94"', '= "9"', "response_codes.duplicate_conflict: not a value of DE 39"),
         ('= "94"', "= 94", "response_codes.duplicate_conflict: not a value of DE 39"),
-        ("tag_digits    = 2", "tag_digits = 0", "additional_data.tag_digits: must be 1 to 4"),
-        ('["92",', '["9",', "additional_data.tags: '9' is not of the form"),
-        ('["92",', '["87",', "additional_data.tags: tag 87 stands twice"),
+        ("tag_digits    = 2", "tag_digits = 0", "subfields.48.tag_digits: must be 1 to 4"),
+        ('["92",', '["9",', "subfields.48.rows: '9' is not of the form"),
+        ('["92",', '["87",', "subfields.48.rows.87: stands twice"),
         ("version", "version =", "not TOML"),
     ],
 )  # fmt: skip

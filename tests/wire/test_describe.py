@@ -48,7 +48,12 @@ DESCRIBED = """\
        9F26  application_cryptogram            D150F7A0EB7EA18E
        5A    pan                               47617390****0012
        DF01  unknown                           *** (2 characters)
-   90  original_data_elements               010000000311220800210000047617300000000000"""
+   90  original_data_elements
+       1     original_mti                      0100
+       2     original_stan                     000003
+       3     original_transmission_datetime    1122080021
+       4     original_acquiring_institution_id 00000476173
+       5     original_forwarding_institution_id 00000000000"""
 
 
 def test_describe() -> None:
@@ -81,7 +86,13 @@ def test_as_json() -> None:
                 "5A": "47617390****0012",
                 "DF01": "*** (2 characters)",
             },
-            "90": "010000000311220800210000047617300000000000",
+            "90": {
+                "1": "0100",
+                "2": "000003",
+                "3": "1122080021",
+                "4": "00000476173",
+                "5": "00000000000",
+            },
         },
     }
     assert as_json(REQUEST, clear=True, spec=SPEC)["fields"]["2"] == PAN  # type: ignore[index]
@@ -123,7 +134,8 @@ def test_no_pan_is_seen(spec: Spec, data: st.DataObject, pan: str, where: int) -
         55: {55: encode_ber({"5A": pan + "F" * (len(pan) % 2)})},
     }[where]
     echoes = {43: f"SHOP {pan}", 48: f"95{len(pan)}{pan}", 60: pan, 102: pan, 104: f"to {pan}"}
-    fields = {**drawn, **echoes, **carrier}
+    texts = {de: value for de, value in echoes.items() if spec.fields[de].kind != "b"}
+    fields = {**drawn, **texts, **carrier}
     message = Message("0100", fields)
     assert pan not in describe(message, spec)
     assert pan not in json.dumps(as_json(message, spec=spec))
