@@ -69,7 +69,8 @@ class Dataset(Parts):
 
     def decode(self, text: str) -> dict[str, Value]:
         if self.bare is not None and text and text[:2] not in self.parts:
-            return {BARE: self.bare.decode(text)}
+            elements = self.bare.decode(text)
+            return {BARE: elements} if elements else {}
         return self.opened(_headed(text, 4))
 
     def encode(self, values: Mapping[str, Value]) -> str:
