@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,12 +16,14 @@ from switch.wire.message import Message
 from tests.client import all_of, connected
 from tests.process import Switch, running
 from tests.traffic import (
+    PLAIN,
     CardInHand,
     add_load_cards,
     change,
     chip,
     code,
     echo,
+    ecommerce,
     load_card,
     purchase,
     stripe,
@@ -43,7 +46,7 @@ def switch(quick_root: Path) -> Iterator[Switch]:
         tempfile.TemporaryDirectory(dir=quick_root) as folder,
         running(Path(folder), **given) as started,
     ):
-        add_load_cards(started.database_url, len(DIALECTS) + 1 + 2 * len(LATER))
+        add_load_cards(started.database_url, 2 * len(DIALECTS) + 1 + 2 * len(LATER))
         yield started
 
 
@@ -58,6 +61,55 @@ def test_the_dialects() -> None:
         "cmf-2003", "iso87-ascii", "iso87-binary", "iso87-binary-icc", "iso93-ascii",
         "iso93-binary", "mastercard-cis", "postilion", "visa-base1",
     ]  # fmt: skip
+
+
+#: Where an answer says what became of a CVV2.
+RESULTS = {"visa-base1": (44, "10"), "mastercard-cis": (48, "87")}
+
+
+@pytest.mark.parametrize("dialect", [name for name in DIALECTS if name != "postilion"])
+async def test_a_card_code_has_its_result(switch: Switch, dialect: str) -> None:
+    """A CVV2 is read where the dialect has it, and the answer says whether it was right."""
+    field, tag = RESULTS.get(dialect, (48, "87"))
+    right = in_terms_of(dialect, ecommerce(PLAIN))
+    wrong = in_terms_of(dialect, ecommerce(replace(PLAIN, cvv2="000")))
+    async with connected(switch.port(dialect), dialect=dialect) as client:
+        answers = await all_of([client.send(right), client.send(wrong)])
+    mismatch = code_of(dialect, "card_code_mismatch")
+    assert [approved(dialect, right.mti), mismatch] == [code(each) for each in answers]
+    layout = load_spec(dialect).subfields[field]
+    results = [layout.decode(each.fields[field]) for each in answers]
+    assert ["M", "N"] == [each[tag] for each in results]
+    if dialect == "mastercard-cis":
+        assert "T" == results[0]["prefix"]
+
+
+@pytest.mark.parametrize("dialect", ["iso87-ascii", "mastercard-cis", "visa-base1"])
+async def test_less_is_approved_where_it_is_taken(switch: Switch, dialect: str) -> None:
+    """Who says in its dialect's own way that it takes less is given what there is."""
+    card = load_card(DIALECTS.index(dialect) + len(DIALECTS) + 1 + 2 * len(LATER))
+    async with connected(switch.port(dialect), dialect=dialect) as client:
+        asked = in_terms_of(dialect, purchase(card, 10**9, de_48="61011"))
+        part = await client.ask(asked)
+        all_or_nothing = await client.ask(in_terms_of(dialect, purchase(card, 10**9)))
+    assert code_of(dialect, "approved_partial") == code(part)
+    assert int(part.fields[4]) < 10**9
+    entry = load_spec(dialect).subfields[54].decode(part.fields[54])["1"]
+    assert {"1": "00", "2": "57", "3": "978", "4": "C", "5": f"{10**9:012d}"} == entry
+    assert code_of(dialect, "insufficient_funds") == code(all_or_nothing)
+
+
+async def test_visas_chip_data_are_a_dataset(switch: Switch) -> None:
+    """Chip data that come in Visa's dataset 01 are read, and answered in it."""
+    asked = in_terms_of("visa-base1", chip(card_of("visa-base1")))
+    length = len(asked.fields[55]) // 2
+    wrapped = change(asked, de_55=f"01{length:04X}{asked.fields[55]}")
+    async with connected(switch.port("visa-base1"), dialect="visa-base1") as client:
+        answer = await client.ask(wrapped)
+    assert "00" == code(answer)
+    chip_data = load_spec("visa-base1").subfields[55].decode(answer.fields[55])["01"]
+    assert isinstance(chip_data, dict)
+    assert str(chip_data["91"]).endswith("00820000")
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
