@@ -6,33 +6,18 @@ import json
 import os
 import shutil
 import subprocess
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from switch.wire.message import Message
-from tests.process import PATIENCE_SECONDS, Switch, running
-from tests.traffic import ROOT, add_load_cards, change, code, load_card, stripe
+from tests.process import PATIENCE_SECONDS, Switch
+from tests.traffic import ROOT, change, code, load_card, stripe
 
 HERE = Path(__file__).parent
 #: What `make interop` sets up, from hashed lock files.
 INSTALLED = Path(os.environ.get("SWITCH_INTEROP", ROOT / "var" / "interop"))
 ZERO_AMOUNTS = f"{0:042d}"
-
-
-@pytest.fixture(scope="module")
-def switch(quick_root: Path) -> Iterator[Switch]:
-    """A switch with a link of raw bitmaps beside `demo`."""
-    link = {"name": "raw", "dialect": "postilion", "listen": "127.0.0.1:0"}
-    given: dict[str, object] = {f"links__1__{key}": value for key, value in link.items()}
-    with (
-        tempfile.TemporaryDirectory(dir=quick_root) as folder,
-        running(Path(folder), **given) as started,
-    ):
-        add_load_cards(started.database_url, 2)
-        yield started
 
 
 def python_client(port: int) -> list[str]:

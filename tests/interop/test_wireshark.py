@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +14,8 @@ import pytest
 
 from switch.wire.message import Message, encode
 from tests.client import all_of, connected
-from tests.process import PATIENCE_SECONDS, Switch, running
-from tests.traffic import add_load_cards, chip, code, echo, load_card, purchase, stripe
+from tests.process import PATIENCE_SECONDS, Switch
+from tests.traffic import chip, code, echo, load_card, purchase, stripe
 
 PORT, PEER = 8583, 50_000
 #: How the dissector is told of a dialect: its digits, its binary values.
@@ -26,19 +25,6 @@ WORDS = {
     ),
     "iso87-binary": ("Digits represented in nibbles", "Bin data not encoded"),
 }  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def switch(quick_root: Path) -> Iterator[Switch]:
-    """A switch with a link of packed digits beside `demo`."""
-    link = {"name": "packed", "dialect": "iso87-binary", "listen": "127.0.0.1:0"}
-    given: dict[str, object] = {f"links__1__{key}": value for key, value in link.items()}
-    with (
-        tempfile.TemporaryDirectory(dir=quick_root) as folder,
-        running(Path(folder), **given) as started,
-    ):
-        add_load_cards(started.database_url, 4)
-        yield started
 
 
 def captured(path: Path, frames: list[tuple[bool, bytes]]) -> None:
@@ -79,7 +65,7 @@ async def test_wireshark_reads_our_answers(
     switch: Switch, tmp_path: Path, link: str, dialect: str
 ) -> None:
     """An echo, an approval with a chip's answer, a decline and a balance are read without error."""
-    card = load_card(list(WORDS).index(dialect))
+    card = load_card(2 + list(WORDS).index(dialect))
     requests: list[Message] = [
         echo(), chip(card), stripe(card, pin="9999"), purchase(card, 0, de_3="310000"),
     ]  # fmt: skip
