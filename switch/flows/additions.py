@@ -31,7 +31,7 @@ async def additions(
 ) -> dict[int, str]:
     """The fields that an answer has beside what it echoes and DE39, which is `code`."""
     request = case.request
-    added = results(request, verdicts)
+    added = results(case, verdicts, decision)
     chip: str | None = None
     if isinstance(decision, Declined):
         if decision.reason not in _UNANSWERED:

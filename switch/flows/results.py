@@ -7,14 +7,15 @@ from collections.abc import Mapping
 from keys.hsm import Verdict
 from specs.subfields import PREFIX, Tlv, Value
 from specs.tlv import TlvError
-from switch.rules.checks import Verdicts
+from switch.rules.checks import BEFORE_VERIFICATION, Case, Verdicts, first_refusal
+from switch.rules.decision import Decision, Declined
 from switch.wire.requests import AuthorizationRequest
 
 
-def results(request: AuthorizationRequest, verdicts: Verdicts) -> dict[int, str]:
+def results(case: Case, verdicts: Verdicts, decision: Decision) -> dict[int, str]:
     """The fields of the answer that bring results, by DE number."""
-    by_field: dict[int, dict[str, Value]] = {}
-    for check, outcome in _outcomes(request, verdicts).items():
+    request, by_field = case.request, dict[int, dict[str, Value]]()
+    for check, outcome in _outcomes(case, verdicts, decision).items():
         result = request.spec.results.get(check)
         if result is not None and (code := result.codes.get(outcome)) is not None:
             by_field.setdefault(result.field, _prefix(request, result.field))[result.tag] = code
@@ -22,12 +23,13 @@ def results(request: AuthorizationRequest, verdicts: Verdicts) -> dict[int, str]
     return {number: layouts[number].encode(values) for number, values in by_field.items()}
 
 
-def _outcomes(request: AuthorizationRequest, verdicts: Verdicts) -> Mapping[str, str]:
+def _outcomes(case: Case, verdicts: Verdicts, decision: Decision) -> Mapping[str, str]:
     """What became of each code that the message brought, in the words of `[results]`.
 
-    Of one that the HSM could not be asked nothing is said: only a repeat is answered then, and
-    its original was told.
+    Nothing is said of one that was not asked for this time but may have been for the answer that
+    is given again: the HSM is down, or the card is refused since.
     """
+    request, is_unknown = case.request, verdicts.hsm_fault or _is_refused_since(case, decision)
     brought = {
         "cvv": (request.track, verdicts.track_code),
         "cvv2": (request.cvv2, verdicts.cvv2),
@@ -36,8 +38,14 @@ def _outcomes(request: AuthorizationRequest, verdicts: Verdicts) -> Mapping[str,
     return {
         check: _outcome(verdict)
         for check, (value, verdict) in brought.items()
-        if verdict is not None or (value is not None and not verdicts.hsm_fault)
+        if verdict is not None or (value is not None and not is_unknown)
     }
+
+
+def _is_refused_since(case: Case, decision: Decision) -> bool:
+    now = first_refusal(BEFORE_VERIFICATION, case)
+    then = decision.reason if isinstance(decision, Declined) else None
+    return decision.is_repeat and now not in (None, then)
 
 
 def _outcome(verdict: Verdict | None) -> str:
