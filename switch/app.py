@@ -144,7 +144,7 @@ async def _start(
     _gauges(metrics, ledger, links)
     _expiry_gauge(metrics, doors)
     if settings.admin.listen:
-        # Imported where it is used: HTTP costs a third of a start.
+        # Imported where it is used: a start without an admin port does not pay for HTTP.
         from switch.operate.admin import Admin
 
         admin = Admin(
