@@ -99,6 +99,25 @@ async def test_less_is_approved_where_it_is_taken(switch: Switch, dialect: str) 
     assert code_of(dialect, "insufficient_funds") == code(all_or_nothing)
 
 
+@pytest.mark.parametrize(
+    ("dialect", "numbers"),
+    [
+        ("visa-base1", {62: "40000000000000000123456789012345", 63: "8000000002"}),
+        ("mastercard-cis", {63: "MCCABC123   "}),
+    ],
+)
+async def test_the_schemes_own_number_comes_back(
+    switch: Switch, dialect: str, numbers: dict[int, str]
+) -> None:
+    """Visa's transaction identifier and network, and Mastercard's reference, are echoed."""
+    asked = in_terms_of(dialect, purchase(card_of(dialect)))
+    asked = Message(asked.mti, dict(sorted({**asked.fields, **numbers}.items())))
+    async with connected(switch.port(dialect), dialect=dialect) as client:
+        answer = await client.ask(asked)
+    assert "00" == code(answer)
+    assert numbers == {number: answer.fields[number] for number in numbers}
+
+
 async def test_visas_chip_data_are_a_dataset(switch: Switch) -> None:
     """Chip data that come in Visa's dataset 01 are read, and answered in it."""
     asked = in_terms_of("visa-base1", chip(card_of("visa-base1")))
