@@ -100,6 +100,7 @@ async def _start(
         connections=settings.database.connections,
         batch_max=settings.database.batch_max,
         connect_timeout=settings.database.connect_timeout_ms / 1000,
+        cards_kept=settings.database.cards_kept,
         on_event=operator.event,
     )
     stack.push_async_callback(ledger.close, within=STOP_SECONDS)

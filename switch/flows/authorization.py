@@ -14,6 +14,7 @@ from switch.flows.issuer import Issuer
 from switch.flows.reply import Reply, answer, decided_code
 from switch.flows.verify import verify
 from switch.ledger.calls import AuthorizationCall
+from switch.ledger.errors import CardChanged
 from switch.rules.checks import Case, Verdicts, check_supported
 from switch.rules.decision import Decision, Declined
 from switch.rules.reason import Reason
@@ -21,8 +22,16 @@ from switch.wire.requests import AuthorizationRequest
 
 
 async def authorize(request: AuthorizationRequest, issuer: Issuer) -> Reply:
+    """Decide with what is known of the card; where that has changed meanwhile, look again."""
+    try:
+        return await decide(request, issuer, anew=False)
+    except CardChanged:
+        return await decide(request, issuer, anew=True)
+
+
+async def decide(request: AuthorizationRequest, issuer: Issuer, *, anew: bool) -> Reply:
     """Find the card, verify what the message brings, decide, reply."""
-    card = await issuer.find_card(request.pan, request.deadline)
+    card = await issuer.find_card(request.pan, request.deadline, anew=anew)
     request.watch.lap("find_us")
     if card is None:
         return await refuse_unknown(request, issuer)

@@ -57,6 +57,7 @@ def authorization_call(case: Case, verdicts: Verdicts, issuer: Issuer) -> Author
     return AuthorizationCall(
         account_id=card.account_id,
         card_id=card.card_id,
+        card_version=card.version,
         **_as_told(case, issuer),
         message_key=request.message_key(token),
         decide_by=issuer.ledger.clock.there(request.deadline.decide_by),

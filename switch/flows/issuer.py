@@ -77,9 +77,14 @@ class Issuer:
     mac_zones: Mapping[str, MacZone] = field(default_factory=dict)  #: by link, where it has a key
     schemes: Mapping[str, str] = field(default_factory=dict)  #: by link, where not its name
 
-    async def find_card(self, pan: str, deadline: Deadline) -> Card | None:
-        """The card of a PAN, under whichever live lookup key it has its token."""
-        return await self.ledger.find_card(self.vault.lookup_tokens(pan), deadline)
+    async def find_card(self, pan: str, deadline: Deadline, *, anew: bool = True) -> Card | None:
+        """The card of a PAN, under whichever live lookup key it has its token.
+
+        Not `anew`: as it was found before, where it was; a decision will tell if it has changed.
+        """
+        tokens = self.vault.lookup_tokens(pan)
+        kept = None if anew else self.ledger.kept_card(tokens[0])
+        return kept or await self.ledger.find_card(tokens, deadline)
 
     def scheme(self, link: str) -> str:
         """Whose settlement account a link's postings are against."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -10,16 +10,17 @@ from typing import Any, NamedTuple
 import asyncpg
 
 from switch.ledger.batch import Retry
-from switch.ledger.errors import LedgerUnavailable, Overdue, VerdictMissing
+from switch.ledger.errors import CardChanged, Overdue, VerdictMissing
 from switch.rules.decision import Approved, Decision, Declined
 from switch.rules.reason import Reason
 
 
 class AuthorizationCall(NamedTuple):
-    """One request to decide: the parameters of authorize_v3, by its names and in its order."""
+    """One request to decide: authorization_v1 after its round, by its names and in its order."""
 
     account_id: int
     card_id: int
+    card_version: int | None  #: of the card as it was judged; none: whatever it is now
     message_key: bytes
     decide_by: datetime  #: in the database's clock
     refusal_before_pin: str | None
@@ -151,34 +152,38 @@ def columns(calls: Sequence[tuple[Any, ...]], kind: type[tuple[Any, ...]]) -> li
 
 
 def decision(row: asyncpg.Record | None, batch: int) -> Decision | Exception:
-    """Read one row of authorize_v3's answer."""
+    """Read one decision_v1 of authorize_v4's answer."""
     if row is None:  # the card went away between find and decide
-        return LedgerUnavailable("the card is no longer there")
-    match row["outcome"]:
-        case "locked":
-            return Retry()
-        case "late":
-            return Overdue()
-        case "unavailable":
-            return VerdictMissing()
-        case outcome:
-            is_repeat = outcome == "repeated"
-            if row["reason"] is not None:
-                reason = Reason(row["reason"])
-                is_elsewhere = reason is Reason.DECLINED_ELSEWHERE
-                return Declined(
-                    reason, is_repeat, batch, row["response_code"] if is_elsewhere else None
-                )
-            return Approved(
-                authorization_code=row["authorization_code"],
-                available_minor=row["available_minor"],
-                issuer_authentication=row["issuer_authentication"],
-                is_repeat=is_repeat,
-                batch=batch,
-                partial_minor=row["partial_minor"],
-                partial_transaction_minor=row["partial_transaction_minor"],
-                response_code=row["response_code"],
-            )
+        return CardChanged()
+    (
+        _, outcome, reason, authorization_code, available_minor, issuer_authentication,
+        partial_minor, partial_transaction_minor, response_code,
+    ) = row  # fmt: skip
+    if outcome not in ("decided", "repeated"):
+        return _UNDECIDED[outcome]()
+    is_repeat = outcome == "repeated"
+    if reason is not None:
+        is_elsewhere = reason == Reason.DECLINED_ELSEWHERE
+        return Declined(Reason(reason), is_repeat, batch, response_code if is_elsewhere else None)
+    return Approved(
+        authorization_code,
+        available_minor,
+        issuer_authentication,
+        is_repeat,
+        batch,
+        partial_minor,
+        partial_transaction_minor,
+        response_code,
+    )
+
+
+#: What is raised or done where there is no decision, by the outcome that says so.
+_UNDECIDED: Mapping[str, type[Exception]] = {
+    "locked": Retry,
+    "late": Overdue,
+    "stale": CardChanged,
+    "unavailable": VerdictMissing,
+}
 
 
 def booked(row: asyncpg.Record, batch: int) -> Booked | Exception:

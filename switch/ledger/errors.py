@@ -23,5 +23,9 @@ class VerdictMissing(LedgerUnavailable):
     """The HSM gave no verdict, and the decision needs one."""
 
 
+class CardChanged(LedgerUnavailable):
+    """What was known of the card is no longer so: find it anew and ask again."""
+
+
 class CallRefused(Exception):
     """The database refused a call and rolled it back. Names the error, never a value."""

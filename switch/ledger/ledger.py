@@ -25,11 +25,12 @@ from switch.ledger.calls import (
 from switch.ledger.clock import DatabaseClock
 from switch.ledger.errors import CallRefused, LedgerUnavailable, OutcomeUnknown
 from switch.ledger.file_updates import FileUpdates
+from switch.ledger.kept_cards import KeptCards, card_of
 from switch.ledger.lane import PostgresLane
 from switch.ledger.queries import QUERIES
 from switch.ledger.unwind import Journal, Pending, Unwinder
 from switch.ledger.zone_keys import ZoneKeys
-from switch.rules.card import Card, Plastic
+from switch.rules.card import Card
 from switch.rules.decision import Decision
 from switch.rules.program import Program
 
@@ -68,9 +69,12 @@ class Ledger:
         connections: int,
         batch_max: int,
         connect_timeout: float,
+        cards_kept: int,
         on_event: OnEvent,
     ) -> None:
-        """`connections` decide; `on_event` is told of what operators should know."""
+        """`connections` decide; `cards_kept` of those found stay in memory; `on_event` is told of
+        what operators should know.
+        """
         self.clock = DatabaseClock()
         self._on_event = on_event
         self._journal = journal
@@ -86,6 +90,7 @@ class Ledger:
         self._booking = [lane(_book) for _ in range(BOOK_LANES)]
         self._keeping = [lane(self._housekeep)]
         self._decisions: Batcher[AuthorizationCall, Decision] = _batcher(self._deciding, batch_max)
+        self._kept = KeptCards(cards_kept)
         self._finds: Batcher[tuple[bytes, ...], Card | None] = _batcher(self._finding, batch_max)
         self._bookings: Batcher[BookingCall, Booked] = _batcher(
             self._booking, min(batch_max, BOOK_BATCH_MAX)
@@ -144,14 +149,24 @@ class Ledger:
         changes in between.
         """
         tokens = tuple(pan_tokens)
-        return await self._finds.submit(tokens, key=tokens[0], decide_by=deadline.decide_by)
+        card = await self._finds.submit(tokens, key=tokens[0], decide_by=deadline.decide_by)
+        self._kept.keep(tokens[0], card)
+        return card
+
+    def kept_card(self, pan_token: bytes) -> Card | None:
+        """The card of a PAN's newest token as it was found before, where it is kept.
+
+        It may have changed since: a decision about it names its version, and there is none
+        where it has another one by then (`CardChanged`).
+        """
+        return self._kept.get(pan_token)
 
     async def refuse(self, call: RefusedCall, deadline: Deadline) -> None:
         """Record a request for a card that is not ours."""
         await self._refusals.submit(call, key=call.message_key, decide_by=deadline.decide_by)
 
     async def authorize(self, call: AuthorizationCall, deadline: Deadline) -> Decision:
-        """Decide in one transaction; see authorize_v3.
+        """Decide in one transaction; see authorize_v4.
 
         Raises `LedgerUnavailable` where there is no decision. Where it might still come,
         it is sure to be taken back before this raises (`OutcomeUnknown`).
@@ -257,10 +272,9 @@ def _batcher(lanes: list[PostgresLane[Any, Any]], batch_max: int) -> Batcher[Any
 async def _authorize(
     connection: asyncpg.Connection, calls: Sequence[tuple[int, AuthorizationCall]]
 ) -> list[Decision | Exception]:
-    rounds = [turn for turn, _ in calls]
-    parameters = columns([call for _, call in calls], AuthorizationCall)
-    rows = await connection.fetch(QUERIES["authorize"], rounds, *parameters)
-    found = {row["ordinal"]: row for row in rows}
+    requests = [(turn, *call) for turn, call in calls]
+    decided = await connection.fetchval(QUERIES["authorize"], requests)
+    found = {one[0]: one for one in decided}
     return [decision(found.get(ordinal), len(calls)) for ordinal in range(1, len(calls) + 1)]
 
 
@@ -277,13 +291,7 @@ async def _find_cards(
     asked = [token for _, tokens in calls for token in tokens]
     found = {row[0]: row for row in await connection.fetch(QUERIES["find_cards"], asked)}
     rows = (next((found[token] for token in tokens if token in found), None) for _, tokens in calls)
-    return [None if row is None else _card(*row) for row in rows]
-
-
-def _card(_token: bytes, *row: Any) -> Card:
-    """A row of find_cards_v3: the last three columns are the plastics'."""
-    *own, numbers, expiries, service_codes = row
-    return Card(*[*own, tuple(map(Plastic, numbers, expiries, service_codes))])
+    return [None if row is None else card_of(row) for row in rows]
 
 
 async def _refuse(

@@ -2,10 +2,7 @@
 
 -- name: authorize
 -- Decide a batch.
-SELECT * FROM authorize_v3(
-    $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19,
-    $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36,
-    $37, $38, $39, $40, $41, $42, $43);
+SELECT authorize_v4($1);
 
 -- name: book
 -- Book a batch of advices, completions and reversals.
@@ -13,7 +10,7 @@ SELECT * FROM book_v1($1);
 
 -- name: find_cards
 -- The cards behind some PAN tokens.
-SELECT * FROM find_cards_v3($1);
+SELECT * FROM find_cards_v4($1);
 
 -- name: refuse
 -- Record requests for cards that are not ours.

@@ -18,7 +18,7 @@ class Plastic:
 class Card:
     """One of our cards and the account it spends from, as they stood when found.
 
-    The ledger asks again under the account's lock for what may have changed.
+    The ledger asks under the account's lock whether any of it has changed.
     """
 
     account_id: int
@@ -29,6 +29,7 @@ class Card:
     currency: str  #: of the account, ISO 4217 numeric
     pin_method: str | None  #: visa_pvv, ibm3624, or none
     pin_reference: str | None = field(repr=False)  #: index and PVV, or the offset
+    version: int  #: of these facts: another one, where any of them is another
     #: What its message keys and clues are made with; stays when the token of its PAN changes.
     key_token: bytes = field(repr=False)
     plastics: tuple[Plastic, ...]  #: the newest expiry first, without those that were stopped
@@ -59,6 +60,7 @@ def suspense_card(program_id: int, currency: str, key_token: bytes) -> Card:
         currency=currency,
         pin_method=None,
         pin_reference=None,
+        version=0,  # nothing of it ever changes
         key_token=key_token,
         plastics=(),
     )

@@ -56,6 +56,7 @@ async def served(
         Journal(folder / "journal"),
         connections=2,
         batch_max=64,
+        cards_kept=1_000,
         connect_timeout=5,
         on_event=on_event,
     )

@@ -192,7 +192,7 @@ async def test_one_look_a_message(street: Street, card: tuple[int, str]) -> None
     asked = await street.books.connection.fetchval(
         "SELECT sum(calls) FROM pg_stat_statements"
         " JOIN pg_database AS d ON d.oid = dbid AND d.datname = current_database()"
-        " WHERE query LIKE '%find_cards_v3(%'"
+        " WHERE query LIKE '%find_cards_v4(%'"
     )
     assert 1 == asked
 

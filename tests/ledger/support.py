@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, TypeAlias
 import asyncpg
 
 from switch.deadline import Deadline
-from switch.ledger.calls import AuthorizationCall, columns
+from switch.ledger.calls import AuthorizationCall
 from switch.ledger.lane import SESSION
 from switch.ledger.ledger import Ledger
 from switch.ledger.queries import QUERIES
@@ -40,7 +40,7 @@ _ADD_PLASTIC = """
 
 
 class Answer(NamedTuple):
-    """One row of authorize_v3."""
+    """One decision of authorize_v4."""
 
     outcome: str
     reason: str | None
@@ -65,6 +65,7 @@ def ask(
     call = AuthorizationCall(
         account_id=account_id,
         card_id=account_id,
+        card_version=None,
         message_key=one.to_bytes(16),
         decide_by=datetime.now(UTC) + timedelta(hours=1),
         refusal_before_pin=None,
@@ -232,9 +233,8 @@ class Books:
 
     async def decide(self, *calls: AuthorizationCall) -> list[Answer]:
         """Decide a batch as one transaction."""
-        rows = await self.connection.fetch(
-            QUERIES["authorize"], turns(calls), *columns(calls, AuthorizationCall)
-        )
+        requests = [(turn, *call) for turn, call in zip(turns(calls), calls, strict=True)]
+        rows = await self.connection.fetchval(QUERIES["authorize"], requests)
         found = {row["ordinal"]: Answer(*list(row.values())[1:]) for row in rows}
         assert len(found) == len(rows)  # one answer a request
         return [found[ordinal] for ordinal in sorted(found)]
@@ -305,6 +305,7 @@ async def ledger_on(
     *,
     connections: int = 2,
     batch_max: int = 64,
+    cards_kept: int = 0,
     on_event: Callable[..., None] = lambda *_, **__: None,
 ) -> AsyncIterator[Ledger]:
     """An open ledger, closed at the end."""
@@ -313,6 +314,7 @@ async def ledger_on(
         Journal(journal),
         connections=connections,
         batch_max=batch_max,
+        cards_kept=cards_kept,
         connect_timeout=5.0,
         on_event=on_event,
     )

@@ -34,6 +34,7 @@ CARD = Card(
     account_status="open",
     currency="978",
     pin_method="visa_pvv",
+    version=1,
     key_token=bytes(32),
     pin_reference="10385",
     plastics=(Plastic(sequence_number="01", expiry="3012", service_code="201"),),

@@ -46,9 +46,9 @@ DE39 = {
 #: Answers that are no refusal.
 APPROVALS = {"approved": "00", "approved_partial": "10"}
 
-#: Words in authorize_v3 that are no reasons.
+#: Words in authorize_v4 that are no reasons.
 NO_REASONS = {
-    "decided", "repeated", "locked", "late", "unavailable", "open", "active", "transaction",
+    "decided", "repeated", "locked", "late", "stale", "unavailable", "open", "active", "transaction",
     "purchase", "cash", "cashback", "match", "mismatch", "authorization_ids", "approved",
     "declined", "hold", "posting", "posting_ids", "settlement",
 }  # fmt: skip
@@ -72,8 +72,9 @@ def test_dialects(dialect: str) -> None:
 
 
 def test_reasons_of_the_ledger() -> None:
-    """The reasons that authorize_v3 writes out are ours, and are those of its own questions."""
-    words = set(re.findall(r"'([a-z][a-z_]+)'", sql("functions/authorize.sql"))) - NO_REASONS
+    """The reasons that authorize_v4 writes out are ours, and are those of its own questions."""
+    page = sql("functions/authorize.sql") + sql("functions/authorize_after.sql")
+    words = set(re.findall(r"'([a-z][a-z_]+)'", page)) - NO_REASONS
     assert {
         "reversed_before_original", "duplicate_conflict", "reversed", "account_closed",
         "pin_tries_exceeded", "pin_mismatch", "not_permitted", "limit_amount", "limit_count",

@@ -1,0 +1,69 @@
+"""
+Cards that were found lately, so that most messages need not look for theirs.
+
+What is kept may be old. That is no danger: each card has a version, which changes with any of
+these facts, and a decision compares it with the card's under the account's lock.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable
+from sys import intern
+from typing import Any
+
+from switch.rules.card import Card, Plastic
+
+
+class KeptCards:
+    """So many cards by the newest token of their PAN; those that were not asked for longest go."""
+
+    def __init__(self, most: int) -> None:
+        """`most` cards, some 0.8 KB each; none are kept with 0."""
+        self._most = most
+        self._cards: OrderedDict[bytes, Card] = OrderedDict()
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return len(self._cards)
+
+    def get(self, token: bytes) -> Card | None:
+        """The card as it was kept; none where it is not."""
+        card = self._cards.get(token)
+        if card is not None:
+            self._cards.move_to_end(token)
+        return card
+
+    def keep(self, token: bytes, card: Card | None) -> None:
+        """Take what was found now for what is kept; none: there is no such card any more."""
+        self._cards.pop(token, None)
+        if card is None or not self._most:
+            return
+        if len(self._cards) >= self._most:
+            self._cards.popitem(last=False)
+        self._cards[token] = card
+
+
+def card_of(row: Iterable[Any]) -> Card:
+    """A row of find_cards_v4: the token, the card's own facts, its plastics in three columns."""
+    (
+        _, account_id, card_id, program_id, status, account_status, currency, pin_method,
+        pin_reference, version, key_token, numbers, expiries, service_codes,
+    ) = row  # fmt: skip
+    # Words that many cards share are one object each: a card takes half the memory.
+    return Card(
+        account_id,
+        card_id,
+        program_id,
+        intern(status),
+        intern(account_status),
+        intern(currency),
+        pin_method and intern(pin_method),
+        pin_reference,
+        version,
+        key_token,
+        tuple(
+            Plastic(intern(number), intern(expiry), intern(code))
+            for number, expiry, code in zip(numbers, expiries, service_codes, strict=True)
+        ),
+    )
