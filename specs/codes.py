@@ -21,7 +21,10 @@ class ResponseCodes:
 
     def at(self, reason: str, day: date) -> str:
         """The DE39 of a reason on a day."""
-        return next(code for start, code in reversed(self.rows[reason]) if start <= day)
+        dated = self.rows[reason]
+        if len(dated) == 1:  # of all days, as nearly every one
+            return dated[0][1]
+        return next(code for start, code in reversed(dated) if start <= day)
 
     def approval(self, kind: str, day: date) -> str:
         """The DE39 of an approval that may have one of its own, else of any approval."""

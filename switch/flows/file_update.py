@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from keys.vault import Vault
 from specs.spec import Spec
-from switch.flows.reply import today
+from switch.days import today
 from switch.ledger.errors import LedgerUnavailable
 from switch.ledger.file_updates import FileUpdate, FileUpdates
 from switch.mask import mask_pan

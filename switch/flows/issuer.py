@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 
 from keys.hsm import Hsm, KeyRef, MacAlgorithm, PinBlockFormat
 from keys.vault import Vault
+from switch.days import today
 from switch.deadline import Deadline
 from switch.ledger.ledger import Ledger
 from switch.rules.card import Card, suspense_card
@@ -111,4 +111,4 @@ class Issuer:
     def case(self, request: AuthorizationRequest, card: Card) -> Case:
         """A request beside its card and program, on the program's calendar day."""
         program = self.programs[card.program_id]
-        return Case(request, card, program, datetime.now(program.time_zone).date())
+        return Case(request, card, program, today(program.time_zone))

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
 
 from specs.spec import Spec
+from switch.days import today
 from switch.ledger.calls import AuthorizationCall
 from switch.rules.decision import Decision, Declined
 from switch.rules.reason import Reason
@@ -88,8 +88,3 @@ def response_code(request: Message, spec: Spec, reason: Reason | None) -> str:
     if reason is None:
         return spec.response_codes.approval(_APPROVALS.get(request.mti[1:2], "approved"), day)
     return spec.response_codes.at(reason.value, day)
-
-
-def today() -> date:
-    """The day in UTC, in which schemes date their changes and DE7 its messages."""
-    return datetime.now(UTC).date()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from operator import attrgetter
 
 from keys.hsm import Verdict
 from specs.subfields import PREFIX, Tlv, Value
 from specs.tlv import TlvError
-from switch.rules.checks import BEFORE_VERIFICATION, Case, Verdicts, first_refusal
+from switch.rules.checks import Case, Verdicts
 from switch.rules.decision import Decision, Declined
 from switch.wire.requests import AuthorizationRequest
 
@@ -15,37 +16,45 @@ from switch.wire.requests import AuthorizationRequest
 def results(case: Case, verdicts: Verdicts, decision: Decision) -> dict[int, str]:
     """The fields of the answer that bring results, by DE number."""
     request, by_field = case.request, dict[int, dict[str, Value]]()
-    for check, outcome in _outcomes(case, verdicts, decision).items():
-        result = request.spec.results.get(check)
-        if result is not None and (code := result.codes.get(outcome)) is not None:
+    for check, result in request.spec.results.items():
+        outcome = _outcome_of(check, case, verdicts, decision)
+        if outcome is not None and (code := result.codes.get(outcome)) is not None:
             by_field.setdefault(result.field, _prefix(request, result.field))[result.tag] = code
+    if not by_field:
+        return {}
     layouts = request.spec.subfields
     return {number: layouts[number].encode(values) for number, values in by_field.items()}
 
 
-def _outcomes(case: Case, verdicts: Verdicts, decision: Decision) -> Mapping[str, str]:
-    """What became of each code that the message brought, in the words of `[results]`.
+#: What is verified, in the words of `[results]`: what the message brings, and its verdict.
+_BROUGHT: Mapping[
+    str, tuple[Callable[[AuthorizationRequest], object], Callable[[Verdicts], Verdict | None]]
+] = {
+    "cvv": (attrgetter("track"), attrgetter("track_code")),
+    "cvv2": (attrgetter("cvv2"), attrgetter("cvv2")),
+    "cavv": (attrgetter("cavv"), attrgetter("cavv")),
+}
+
+
+def _outcome_of(check: str, case: Case, verdicts: Verdicts, decision: Decision) -> str | None:
+    """What became of a code; none where the message brought none.
 
     Nothing is said of one that was not asked for this time but may have been for the answer that
     is given again: the HSM is down, or the card is refused since.
     """
-    request, is_unknown = case.request, verdicts.hsm_fault or _is_refused_since(case, decision)
-    brought = {
-        "cvv": (request.track, verdicts.track_code),
-        "cvv2": (request.cvv2, verdicts.cvv2),
-        "cavv": (request.cavv, verdicts.cavv),
-    }
-    return {
-        check: _outcome(verdict)
-        for check, (value, verdict) in brought.items()
-        if verdict is not None or (value is not None and not is_unknown)
-    }
+    brought, said = _BROUGHT[check]
+    verdict = said(verdicts)
+    if verdict is None:
+        if brought(case.request) is None:
+            return None
+        if verdicts.hsm_fault or _is_refused_since(verdicts, decision):
+            return None
+    return _outcome(verdict)
 
 
-def _is_refused_since(case: Case, decision: Decision) -> bool:
-    now = first_refusal(BEFORE_VERIFICATION, case)
+def _is_refused_since(verdicts: Verdicts, decision: Decision) -> bool:
     then = decision.reason if isinstance(decision, Declined) else None
-    return decision.is_repeat and now not in (None, then)
+    return decision.is_repeat and verdicts.refused not in (None, then)
 
 
 def _outcome(verdict: Verdict | None) -> str:

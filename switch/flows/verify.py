@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, TypeVar
@@ -44,19 +43,23 @@ async def verify(case: Case, issuer: Issuer) -> Verdicts:
     An HSM that does not answer in its budget is a fault, never a mismatch.
     """
     until = min(time.monotonic() + issuer.hsm_budget, case.request.deadline.decide_by)
-    is_refused = first_refusal(BEFORE_VERIFICATION, case) is not None
-    chip, codes = _cryptogram(case, issuer), {}
-    if not is_refused:
-        codes = {
-            "track_code": _track_code(case, issuer),
-            "cvv2": _cvv2(case, issuer),
-            "cavv": _cavv(case, issuer),
-            "pin": _pin(case, issuer, until),
-        }
-    asked = {name: question for name, question in (("chip", chip), *codes.items()) if question}
+    refused = first_refusal(BEFORE_VERIFICATION, case)
+    asked: dict[str, _Question[Any]] = {}
+    if (chip := _cryptogram(case, issuer)) is not None:
+        asked["chip"] = chip
+    if refused is None:
+        if (track_code := _track_code(case, issuer)) is not None:
+            asked["track_code"] = track_code
+        if (cvv2 := _cvv2(case, issuer)) is not None:
+            asked["cvv2"] = cvv2
+        if (cavv := _cavv(case, issuer)) is not None:
+            asked["cavv"] = cavv
+        if (pin := _pin(case, issuer, until)) is not None:
+            asked["pin"] = pin
     answers = await (_one_by_one(asked) if issuer.hsm.is_inline else _all_by(asked, until))
     arqc: ArqcAnswer | None = answers.pop("chip", None)
     return Verdicts(
+        refused=refused,
         cryptogram=arqc.verdict if arqc else _without_answer(case, asked),
         arpc=arqc.arpc if arqc else None,
         hsm_fault=len(answers) + (arqc is not None) < len(asked),
@@ -102,8 +105,10 @@ async def _one_by_one(asked: dict[str, _Question[Any]]) -> dict[str, Any]:
     answers = {}
     try:
         for name, question in asked.items():
-            with contextlib.suppress(HsmUnavailable):
+            try:
                 answers[name] = await question
+            except HsmUnavailable:
+                continue
     finally:
         for question in asked.values():
             question.close()

@@ -14,9 +14,10 @@ import time
 from collections import deque
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from switch.ledger.errors import CallRefused, OutcomeUnknown, Overdue, Overloaded
+from switch.ledger.time_limits import TimeLimits
 
 Call = TypeVar("Call")
 Answer = TypeVar("Answer")
@@ -83,6 +84,7 @@ class Batcher(Generic[Call, Answer]):
         self._call_seconds = 0.0  # a running mean, for the expected wait
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop = asyncio.get_running_loop()
+        self._limits: TimeLimits[_Waiting[Call, Answer]] = TimeLimits(_is_done, self._expire)
 
     @property
     def waiting(self) -> int:
@@ -101,12 +103,9 @@ class Batcher(Generic[Call, Answer]):
         waiting = _Waiting(call, key, self._loop.create_future())
         self._join(waiting)
         self._dispatch()
-        timer = self._loop.call_at(decide_by, self._expire, waiting)
-        try:
-            answer: Answer = await waiting.answer
-            return answer
-        finally:
-            timer.cancel()
+        self._limits.add(waiting, decide_by)
+        answer: Answer = await waiting.answer
+        return answer
 
     def dispatch(self) -> None:
         """Hand waiting calls to lanes; a lane calls this when it becomes ready again."""
@@ -242,6 +241,10 @@ class Batcher(Generic[Call, Answer]):
             self._ready.append(key)
         else:
             del self._lines[key]
+
+
+def _is_done(waiting: _Waiting[Any, Any]) -> bool:
+    return waiting.answer.done()
 
 
 def _settle(waiting: _Waiting[Call, Answer], answer: Answer | Exception) -> None:

@@ -151,10 +151,8 @@ def columns(calls: Sequence[tuple[Any, ...]], kind: type[tuple[Any, ...]]) -> li
     return list(zip(*calls, strict=True)) or [()] * len(kind._fields)  # type: ignore[attr-defined]
 
 
-def decision(row: asyncpg.Record | None, batch: int) -> Decision | Exception:
+def decision(row: asyncpg.Record, batch: int) -> Decision | Exception:
     """Read one decision_v1 of authorize_v4's answer."""
-    if row is None:  # the card went away between find and decide
-        return CardChanged()
     (
         _, outcome, reason, authorization_code, available_minor, issuer_authentication,
         partial_minor, partial_transaction_minor, response_code,

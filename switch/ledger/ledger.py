@@ -274,8 +274,9 @@ async def _authorize(
 ) -> list[Decision | Exception]:
     requests = [(turn, *call) for turn, call in calls]
     decided = await connection.fetchval(QUERIES["authorize"], requests)
-    found = {one[0]: one for one in decided}
-    return [decision(found.get(ordinal), len(calls)) for ordinal in range(1, len(calls) + 1)]
+    batch = len(calls)
+    answers = {one[0]: decision(one, batch) for one in decided}
+    return [answers[ordinal] for ordinal in range(1, batch + 1)]
 
 
 async def _book(

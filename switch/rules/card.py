@@ -42,9 +42,13 @@ class Card:
         """
         if expiry is None and self.plastics:
             expiry = self.plastics[0].expiry
-        those = [plastic for plastic in self.plastics if plastic.expiry == expiry]
-        exact = (plastic for plastic in those if plastic.sequence_number == sequence_number)
-        return next(exact, those[0] if those else None)
+        newest: Plastic | None = None
+        for plastic in self.plastics:
+            if plastic.expiry == expiry:
+                if plastic.sequence_number == sequence_number:
+                    return plastic
+                newest = newest or plastic
+        return newest
 
 
 def suspense_card(program_id: int, currency: str, key_token: bytes) -> Card:

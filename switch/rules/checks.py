@@ -8,7 +8,7 @@ refusal is the answer: it becomes the DE39 that the acquirer sees.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 
 from keys.hsm import Verdict
@@ -25,8 +25,11 @@ _UNKNOWN_READING = Verification(track_code=Need.REQUIRED, cvv2=Need.REQUIRED)
 
 @dataclass(frozen=True, slots=True)
 class Verdicts:
-    """What the HSM said of a message's secrets; none where there was nothing to ask."""
+    """What was found out before the ledger is asked: by the rules, then by the HSM, which was
+    asked of what the message brings and the rules do not refuse already.
+    """
 
+    refused: Reason | None = None  #: by the rules that need no verdict
     cryptogram: Verdict | None = None
     track_code: Verdict | None = None
     cvv2: Verdict | None = None
@@ -44,11 +47,14 @@ class Case:
     card: Card
     program: Program
     today: date  #: in the program's time zone
+    #: The one that the message speaks of; none where it tells no plastic's expiry.
+    plastic: Plastic | None = field(init=False)
 
-    @property
-    def plastic(self) -> Plastic | None:
-        """The plastic that the message speaks of; none where it tells no plastic's expiry."""
-        return self.card.plastic(self.request.expiry, self.request.pan_sequence_number)
+    def __post_init__(self) -> None:
+        """Find the plastic once: most questions ask for it."""
+        request = self.request
+        plastic = self.card.plastic(request.expiry, request.pan_sequence_number)
+        object.__setattr__(self, "plastic", plastic)
 
     @property
     def verification(self) -> Verification:
@@ -93,7 +99,8 @@ def check_status(case: Case) -> Reason | None:
 def check_expiry(case: Case) -> Reason | None:
     """Is it a plastic of the card, in its last month at most, and does its track say the same?"""
     plastic, track = case.plastic, case.request.track
-    if plastic is None or f"{case.today:%y%m}" > plastic.expiry:
+    today = case.today
+    if plastic is None or f"{today.year % 100:02d}{today.month:02d}" > plastic.expiry:
         return Reason.CARD_EXPIRED
     return Reason.CARD_EXPIRED if track is not None and track.expiry != plastic.expiry else None
 
@@ -104,7 +111,11 @@ BEFORE_VERIFICATION: tuple[Check, ...] = (_supported, check_status, check_expiry
 
 def first_refusal(checks: Iterable[Check], case: Case) -> Reason | None:
     """The first refusal is the answer."""
-    return next((reason for check in checks if (reason := check(case)) is not None), None)
+    for check in checks:
+        reason = check(case)
+        if reason is not None:
+            return reason
+    return None
 
 
 def check_codes(case: Case, verdicts: Verdicts) -> Reason | None:

@@ -7,6 +7,7 @@ ISO 8583:1987. An even function asks, an odd one answers; an odd origin is a rep
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 from switch.wire.error import MessageError
 
@@ -33,16 +34,24 @@ _FUNCTIONS: Mapping[str, str] = {
 }
 
 
+#: Every MTI there can be: each question about one is worked out once.
+_MTIS = 10_000
+_once = lru_cache(_MTIS)
+
+
+@_once
 def is_mti(mti: str) -> bool:
     """Four decimal digits."""
     return len(mti) == 4 and mti.isascii() and mti.isdigit()
 
 
+@_once
 def is_request(mti: str) -> bool:
     """It wants an answer: a request, an advice, a notification."""
     return int(_checked(mti)[2]) % 2 == 0
 
 
+@_once
 def is_decided(mti: str) -> bool:
     """It asks for a decision: an authorization or financial request, not an advice."""
     return _checked(mti)[1] in "12" and mti[2] == "0"
@@ -53,6 +62,7 @@ def is_repeat(mti: str) -> bool:
     return int(_checked(mti)[3]) % 2 == 1
 
 
+@_once
 def without_repeat(mti: str) -> str:
     """The MTI of the first copy: 0101 → 0100."""
     return _checked(mti)[:3] + str(int(mti[3]) & ~1)
@@ -63,6 +73,7 @@ def repeat(mti: str) -> str:
     return _checked(mti)[:3] + str(int(mti[3]) | 1)
 
 
+@_once
 def response(mti: str) -> str:
     """
     The MTI of the answer: function digit + 1, an odd origin digit − 1.
@@ -74,6 +85,7 @@ def response(mti: str) -> str:
     return mti[:2] + str(int(mti[2]) + 1) + without_repeat(mti)[3]
 
 
+@_once
 def what(mti: str) -> str:
     """What a message is in every version, repeat or not: 0101 → 100, 1804 → 804."""
     return without_repeat(mti)[1:]

@@ -149,6 +149,8 @@ def named(message: Message, spec: Spec) -> dict[str, str]:
                 found[part.name] = text_inside
                 origin[part.name] = number
     values_by_name: dict[str, str] = {}
+    if not found:
+        return values_by_name
     for name, (form, of) in _FORMS.items():
         if not (given := of & found.keys()):
             continue

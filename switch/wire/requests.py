@@ -164,8 +164,11 @@ class AuthorizationRequest:
         cls, message: Message, spec: Spec, *, link: str, deadline: Deadline, watch: Stopwatch
     ) -> AuthorizationRequest:
         """Read an authorization request; raise `MessageError` naming what cannot be read."""
-        with reading(message, spec):
+        try:
             return cls._parse(message, spec, link=link, deadline=deadline, watch=watch)
+        except FieldUnreadable as error:
+            number = error.number
+        raise unreadable(number, message, spec)
 
     @classmethod
     def _parse(
@@ -229,8 +232,12 @@ def reading(message: Message, spec: Spec) -> Iterator[None]:
     try:
         yield
     except FieldUnreadable as error:
-        name = spec.fields[error.number].name
-        raise MessageError("format", name, readable=message) from None
+        raise unreadable(error.number, message, spec) from None
+
+
+def unreadable(number: int, message: Message, spec: Spec) -> MessageError:
+    """What names a field that is not as its version says."""
+    return MessageError("format", spec.fields[number].name, readable=message)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ import pytest
 
 from keys.hsm import Verdict
 from specs.codes import ResponseCodes
-from switch.flows import reply
+from switch import days
 from tests.flows.support import SPEC, House, open_house, purchase
 
 pytest_plugins = ["tests.ledger.fixtures"]
@@ -26,7 +26,7 @@ async def coded(house: House, **rows: tuple[tuple[date, str], ...]) -> House:
 
 async def test_a_repeat_after_a_changeover(house: House) -> None:
     """What was sent before a scheme changed a code is answered by the old one, repeats too."""
-    today = reply.today()
+    today = days.today()
     yesterday = today - timedelta(days=1)
     house = await coded(house, insufficient_funds=((date.min, "05"), (today, "51")))
     _, pan = await house.card()

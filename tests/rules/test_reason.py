@@ -48,7 +48,8 @@ APPROVALS = {"approved": "00", "approved_partial": "10"}
 
 #: Words in authorize_v4 that are no reasons.
 NO_REASONS = {
-    "decided", "repeated", "locked", "late", "stale", "unavailable", "open", "active", "transaction",
+    "decided", "repeated", "locked", "late", "stale", "unavailable", "open", "active",
+    "transaction",
     "purchase", "cash", "cashback", "match", "mismatch", "authorization_ids", "approved",
     "declined", "hold", "posting", "posting_ids", "settlement",
 }  # fmt: skip

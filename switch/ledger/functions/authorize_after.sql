@@ -2,7 +2,8 @@
 
 -- authorize_after_v1: what some of a round's decisions bring beside journal, hold and account. Each
 -- statement runs where one of them needs it.
-CREATE OR REPLACE FUNCTION authorize_after_v1(p_decided consequence_v1[], p_now timestamptz)
+CREATE OR REPLACE FUNCTION authorize_after_v1(
+    p_decided consequence_v1[], p_now timestamptz)
 RETURNS void LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
     v_posts       boolean;
@@ -67,8 +68,7 @@ BEGIN
            AND z.authorization_id = d.purchase_id AND z.received_at = d.purchase_received_at;
         UPDATE holds AS h SET expires_at = p_now + make_interval(secs => d.hold_seconds)
           FROM unnest(p_decided) AS d
-         WHERE d.is_increment AND d.is_approved AND NOT d.is_advised
-           AND h.account_id = d.account_id AND h.purchase_id = d.purchase_id AND h.state = 'open';
+         WHERE d.extends AND h.account_id = d.account_id AND h.purchase_id = d.purchase_id AND h.state = 'open';
     END IF;
 
     -- One original a mark: what else comes with the same RRN is another purchase.
@@ -80,19 +80,19 @@ BEGIN
 END
 $$;
 
--- authorize_again_v1: a repeat gets the answer its original got, and moves no money. The ordinals
--- are those of the repeats among the requests.
-CREATE OR REPLACE FUNCTION authorize_again_v1(p_requests authorization_v1[], p_ordinals int[])
+-- authorize_again_v1: the same decisions, with what repeats are told: the answer that the original
+-- got, and no money moves.
+CREATE OR REPLACE FUNCTION authorize_again_v1(
+    p_requests authorization_v1[], p_decided decision_v1[])
 RETURNS decision_v1[] LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
-    v_answers  decision_v1[] := '{}';
-    v_answer   decision_v1;
     v_request  authorization_v1;
-    v_ordinal  int;
+    v_answer   decision_v1;
 BEGIN
-    FOREACH v_ordinal IN ARRAY p_ordinals LOOP
-        v_request := p_requests[v_ordinal];
-        SELECT v_ordinal, 'repeated',
+    FOR v_place IN 1 .. cardinality(p_decided) LOOP
+        CONTINUE WHEN p_decided[v_place].outcome <> 'repeated';
+        v_request := p_requests[p_decided[v_place].ordinal];
+        SELECT p_decided[v_place].ordinal, 'repeated',
                CASE WHEN o.transaction_minor <> v_request.transaction_minor
                       OR o.transaction_currency <> v_request.transaction_currency
                       OR o.amount_minor <> v_request.amount_minor
@@ -123,8 +123,8 @@ BEGIN
             VALUES (v_request.account_id, v_request.message_key, v_request.authorization_code)
             ON CONFLICT DO NOTHING;
         END IF;
-        v_answers := array_append(v_answers, v_answer);
+        p_decided[v_place] := v_answer;
     END LOOP;
-    RETURN v_answers;
+    RETURN p_decided;
 END
 $$;

@@ -58,34 +58,50 @@ CREATE TYPE decision_v1 AS (
     response_code              text     -- DE39 as an advice that was here first brought it
 );
 
--- What follows a decision beside its journal row, its hold and its account: most have none of it.
+-- A request as it was judged: what is to be written of it.
+CREATE TYPE judgement_v1 AS (
+    outcome                    text,   -- as a decision's
+    reason                     text,
+    authorization_id           bigint,
+    authorization_code         text,   -- to be given with an approval
+    available_before           bigint,
+    granted_minor              bigint, -- what an approval is for, in the account's currency
+    hold_minor                 bigint,
+    post_minor                 bigint, -- above zero: toward the account
+    partial_transaction_minor  bigint,
+    root_id                    bigint, -- of the purchase that an approving advice spoke of before
+    purchase_id                bigint, -- of an earlier message that carries the purchase
+    purchase_received_at       timestamptz,
+    response_code              text
+);
+
+-- What follows a decision beside journal, message key, hold and account: most have none of it.
 CREATE TYPE consequence_v1 AS (
     account_id            bigint,
     card_id               bigint,
     authorization_id      bigint,
     purchase_id           bigint,
     purchase_received_at  timestamptz,
-    root_id               bigint,      -- of the advice that was here first
-    early_id              bigint,
+    root_id               bigint,
+    early_id              bigint,   -- of the advice that was here first
     kind                  text,
     channel               text,
     scheme                text,
-    currency              text,        -- the account's
+    currency              text,     -- the account's
     granted_minor         bigint,
     cash_minor            bigint,
     hold_minor            bigint,
-    post_minor            bigint,      -- above zero: toward the account
+    post_minor            bigint,
     hold_seconds          int,
-    is_approved           boolean,
-    is_advised            boolean,
     is_increment          boolean,
+    extends               boolean,  -- what is held for its purchase
     uses_limits           boolean,
     time_zone             text,
     week_starts           smallint,
-    pin_tries             int,         -- after it; null: they stay as they are
+    pin_tries             int,      -- after it; null: they stay as they are
     sequence_number       text,
-    atc                   int,         -- null: no counter is used up
-    atc_highest           int,
+    atc                   int,      -- null: no counter is used up
+    atc_highest           int,      -- before it
     atc_seen              bigint
 );
 
