@@ -83,7 +83,7 @@ class Issuer:
         Not `anew`: as it was found before, where it was; a decision will tell if it has changed.
         """
         tokens = self.vault.lookup_tokens(pan)
-        kept = None if anew else self.ledger.kept_card(tokens[0])
+        kept = None if anew else self.ledger.kept_card(tokens)
         return kept or await self.ledger.find_card(tokens, deadline)
 
     def scheme(self, link: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 from specs.spec import Spec
 from switch.days import today
@@ -53,15 +54,22 @@ def answer(
     DE39 is the code given, else the reason's. What stands for an answer to a 0190, which is never
     sent, has its MTI: there is none for it.
     """
-    message_class = spec.classes.get(mti.without_repeat(request.mti))
-    echoed = message_class.echoed if message_class else spec.message_key
-    fields = {number: request.fields[number] for number in echoed if number in request.fields}
+    answer_mti, echoed = _form(request.mti, spec)
+    asked = request.fields
+    fields = {number: asked[number] for number in echoed if number in asked}
     fields[_RESPONSE_CODE] = code or response_code(request, spec, reason)
     if added:
         fields.update(added)
-    is_request = mti.is_request(request.mti)
-    answer_mti = mti.response(request.mti) if is_request else request.mti
-    return Message(answer_mti, dict(sorted(fields.items())))
+    return Message(answer_mti, {number: fields[number] for number in sorted(fields)})
+
+
+@cache
+def _form(request_mti: str, spec: Spec) -> tuple[str, tuple[int, ...]]:
+    """Of every answer to requests of an MTI: its own, and what it echoes."""
+    message_class = spec.classes.get(mti.without_repeat(request_mti))
+    echoed = message_class.echoed if message_class else spec.message_key
+    is_request = mti.is_request(request_mti)
+    return (mti.response(request_mti) if is_request else request_mti), echoed
 
 
 def decided_code(request: AuthorizationRequest, decision: Decision) -> str:

@@ -199,7 +199,8 @@ def _cvv2(case: Case, issuer: Issuer) -> _Question[Verdict] | None:
 
 
 def _pin(case: Case, issuer: Issuer, until: float) -> _Question[Verdict] | None:
-    block, reference = case.request.pin_block, _pin_reference(case)
+    block = case.request.pin_block
+    reference = None if block is None else _pin_reference(case)
     if block is None or reference is None:
         return None
     zone = issuer.pin_zones[case.request.link]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any, NamedTuple
 
 import asyncpg
@@ -22,7 +21,7 @@ class AuthorizationCall(NamedTuple):
     card_id: int
     card_version: int | None  #: of the card as it was judged; none: whatever it is now
     message_key: bytes
-    decide_by: datetime  #: in the database's clock
+    decide_by: float  #: seconds since 1970, by the clock of the database
     refusal_before_pin: str | None
     hsm_fault: bool
     pin_verdict: str | None

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     import asyncpg
 
 #: Readings of which the quickest is believed: the shorter the trip, the surer the reading.
@@ -36,8 +37,8 @@ class DatabaseClock:
                 self._offset = there.timestamp() - after
         assert self._offset is not None  # noqa: S101 - there is at least one reading
 
-    def there(self, moment: float) -> datetime:
-        """The database's time at a moment of the loop's clock."""
+    def there(self, moment: float) -> float:
+        """The database's time at a moment of the loop's clock, in seconds since 1970."""
         if self._offset is None:
             raise RuntimeError("the database's clock was never read")
-        return datetime.fromtimestamp(moment + self._offset, UTC)
+        return moment + self._offset

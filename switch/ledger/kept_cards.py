@@ -8,7 +8,7 @@ these facts, and a decision compares it with the card's under the account's lock
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from sys import intern
 from typing import Any
 
@@ -19,13 +19,18 @@ class KeptCards:
     """So many cards by the newest token of their PAN; those that were not asked for longest go."""
 
     def __init__(self, most: int) -> None:
-        """`most` cards, some 0.8 KB each; none are kept with 0."""
+        """`most` cards, some 0.7 KB each; none are kept with 0."""
         self._most = most
         self._cards: OrderedDict[bytes, Card] = OrderedDict()
 
     def __len__(self) -> int:
         """How many there are."""
         return len(self._cards)
+
+    @property
+    def has_room(self) -> bool:
+        """Whether one more can be kept without letting another go."""
+        return len(self._cards) < self._most
 
     def get(self, token: bytes) -> Card | None:
         """The card as it was kept; none where it is not."""
@@ -34,14 +39,17 @@ class KeptCards:
             self._cards.move_to_end(token)
         return card
 
-    def keep(self, token: bytes, card: Card | None) -> None:
-        """Take what was found now for what is kept; none: there is no such card any more."""
-        self._cards.pop(token, None)
+    def keep(self, tokens: Sequence[bytes], card: Card | None) -> None:
+        """Keep what was found now, under the first of the tokens of its PAN; none: there is no
+        such card any more.
+        """
+        for token in tokens:
+            self._cards.pop(token, None)
         if card is None or not self._most:
             return
-        if len(self._cards) >= self._most:
+        if not self.has_room:
             self._cards.popitem(last=False)
-        self._cards[token] = card
+        self._cards[tokens[0]] = card
 
 
 def card_of(row: Iterable[Any]) -> Card:

@@ -50,6 +50,8 @@ SWEEP_SECONDS = 5.0
 SILENCE_SECONDS = SWEEP_SECONDS + 3.0
 #: Holds that one sweep releases at most: it holds their accounts' locks meanwhile.
 SWEEP_MOST = 50
+#: Cards that are read at once while those to keep are read: a millisecond of the event loop.
+KEEP_AT_ONCE = 200
 #: How long one housekeeping statement may take, in seconds: sweeping, unwinding.
 HOUSEKEEPING_SECONDS = 5.0
 
@@ -102,6 +104,7 @@ class Ledger:
         self._unwinder = Unwinder(journal, self._unwind, on_event=on_event)
         self._heard_at = time.monotonic()
         self._sweeper: asyncio.Task[None] | None = None
+        self._keeper: asyncio.Task[None] | None = None
 
     @property
     def is_ready(self) -> bool:
@@ -128,12 +131,14 @@ class Ledger:
             await lane.open()
         self._unwinder.start()
         self._sweeper = asyncio.create_task(self._sweep())
+        self._keeper = asyncio.create_task(self._keep_cards())
 
     async def close(self, *, within: float) -> None:
         """Finish what is in a lane, take back what can be within some seconds, disconnect."""
-        if self._sweeper is not None:
-            self._sweeper.cancel()
-            await asyncio.gather(self._sweeper, return_exceptions=True)
+        for task in (self._sweeper, self._keeper):
+            if task is not None:
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(within):
                 await self._decisions.drain()
@@ -150,16 +155,19 @@ class Ledger:
         """
         tokens = tuple(pan_tokens)
         card = await self._finds.submit(tokens, key=tokens[0], decide_by=deadline.decide_by)
-        self._kept.keep(tokens[0], card)
+        self._kept.keep(tokens, card)
         return card
 
-    def kept_card(self, pan_token: bytes) -> Card | None:
-        """The card of a PAN's newest token as it was found before, where it is kept.
+    def kept_card(self, pan_tokens: Sequence[bytes]) -> Card | None:
+        """The card of a PAN as it was found before, where it is kept.
 
         It may have changed since: a decision about it names its version, and there is none
         where it has another one by then (`CardChanged`).
         """
-        return self._kept.get(pan_token)
+        for token in pan_tokens:
+            if (card := self._kept.get(token)) is not None:
+                return card
+        return None
 
     async def refuse(self, call: RefusedCall, deadline: Deadline) -> None:
         """Record a request for a card that is not ours."""
@@ -236,6 +244,20 @@ class Ledger:
                         self._on_event("holds_expired", count=released)
             except Exception as error:  # noqa: BLE001 - the next sweep is the remedy
                 self._on_event("sweep_failed", error=type(error).__name__)
+
+    async def _keep_cards(self) -> None:
+        """Read cards to keep, until there are no more or no room; then the traffic's own are."""
+        token = b""
+        while self._kept.has_room:
+            try:
+                rows = await self._chore("cards_from", token, KEEP_AT_ONCE)
+            except (LedgerUnavailable, CallRefused):
+                return  # they are found one by one as they are asked for
+            if not rows:
+                return
+            for row in rows:
+                self._kept.keep((row[0],), card_of(row))
+            token = max(row[0] for row in rows)
 
     async def _chore(self, name: str, *parameters: Any) -> list[Any]:
         by = time.monotonic() + HOUSEKEEPING_SECONDS

@@ -12,6 +12,11 @@ SELECT * FROM book_v1($1);
 -- The cards behind some PAN tokens.
 SELECT * FROM find_cards_v4($1);
 
+-- name: cards_from
+-- So many cards behind the tokens that follow one, in their order.
+SELECT * FROM find_cards_v4(ARRAY(
+    SELECT t.pan_token FROM pan_tokens AS t WHERE t.pan_token > $1 ORDER BY t.pan_token LIMIT $2));
+
 -- name: refuse
 -- Record requests for cards that are not ours.
 SELECT refuse_v1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11);

@@ -6,7 +6,6 @@ import itertools
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
@@ -67,7 +66,7 @@ def ask(
         card_id=account_id,
         card_version=None,
         message_key=one.to_bytes(16),
-        decide_by=datetime.now(UTC) + timedelta(hours=1),
+        decide_by=time.time() + 3600,
         refusal_before_pin=None,
         hsm_fault=False,
         pin_verdict=None,

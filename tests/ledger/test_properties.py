@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -103,7 +103,7 @@ class World:
             refusal_before_pin=wish.refusal_before_pin,
             refusal_after_pin=wish.refusal_after_pin,
             hsm_fault=wish.hsm_fault,
-            decide_by=datetime.now(UTC) + timedelta(hours=-1 if wish.is_late else 1),
+            decide_by=time.time() + (-3600 if wish.is_late else 3600),
             authorization_code=f"{place:06d}",
             issuer_authentication=f"{place:X}",
             **dict.fromkeys(("stan", "rrn"), "000001"),

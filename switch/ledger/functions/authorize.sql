@@ -8,6 +8,7 @@ DECLARE
     v_locked    bigint[];
     v_last      int;
     v_now       timestamptz;
+    v_seconds   float8;  -- the same
     v_ordinals  int[];  -- of a later round's requests in the batch
     v_batch     authorization_v1[] := p_requests;
     v_judged    judgement_v1[];
@@ -27,6 +28,7 @@ BEGIN
              ORDER BY a.account_id
                FOR NO KEY UPDATE SKIP LOCKED) AS taken;
     v_now := clock_timestamp();
+    v_seconds := extract(epoch FROM v_now);
 
     -- An empty batch runs an empty round: it makes the plans before money waits for them.
     FOR v_round IN 0 .. coalesce(v_last, 0) LOOP
@@ -39,10 +41,9 @@ BEGIN
              WHERE r.round = v_round;
         END IF;
 
-        -- OFFSET 0: what a step finds out is worked out once, and not anew in each step after it.
-        -- LATERAL … LIMIT 1: a plan made while these tables were empty looks each row up by its key
-        -- all the same, where a join's would read them whole as they grow; and where the condition
-        -- speaks of the request alone, nothing is looked up that is not asked.
+        -- Each step below knows what the one inside it found out, and OFFSET 0 keeps it from being
+        -- worked out again. What is looked up for some requests only is asked for inside CASE; a
+        -- LIMIT has each row looked up by its key, also where the plan was made on empty tables.
         SELECT array_agg(ROW(
                    d.outcome, d.reason, d.authorization_id, d.given_code, d.available_before,
                    d.granted_minor, d.hold_minor, d.post_minor, d.partial_transaction_minor,
@@ -63,10 +64,10 @@ BEGIN
                array_agg(ROW(
                    d.account_id, d.card_id, d.authorization_id, d.purchase_id,
                    d.purchase_received_at, d.root_id, d.early_id, d.kind, d.channel, d.scheme,
-                   d.account_currency, d.granted_minor, d.cash_minor, d.hold_minor, d.post_minor,
+                   d.currency, d.granted_minor, d.cash_minor, d.hold_minor, d.post_minor,
                    d.hold_seconds, d.is_increment, d.is_increment AND d.moves, d.uses_limits,
-                   d.time_zone, d.week_starts, d.tries, d.sequence_number, d.atc_used,
-                   d.atc_highest, d.atc_seen)::consequence_v1)
+                   d.tries, d.sequence_number, d.atc_used, d.atc_highest, d.atc_seen
+                   )::consequence_v1)
                    FILTER (WHERE d.outcome = 'decided' AND (
                        d.post_minor <> 0 OR d.uses_limits OR d.tries IS NOT NULL
                        OR d.atc_used IS NOT NULL OR d.is_increment OR d.root_id IS NOT NULL)),
@@ -74,16 +75,21 @@ BEGIN
           INTO v_judged, v_answers, v_consequences, v_repeats
           FROM (
         -- What becomes of it.
-        SELECT j.*,
+        SELECT j.ordinal, j.account_id, j.card_id, j.outcome, j.reason, j.available_before,
+               j.granted_minor, j.kind, j.channel, j.scheme, j.currency, j.cash_minor,
+               j.hold_seconds, j.is_increment, j.moves, j.sequence_number, j.atc_highest, j.atc_seen,
+               j.issuer_authentication, j.partial_transaction_minor,
+               (j.early).authorization_id AS early_id, (j.earlier).root_id AS root_id,
                j.outcome = 'decided' AND j.reason IS NULL AS is_approved,
                CASE WHEN j.outcome = 'decided' THEN nextval('authorization_ids') END
                    AS authorization_id,
-               CASE WHEN j.is_advised THEN j.early_code ELSE j.authorization_code END
-                   AS given_code,
+               CASE WHEN j.is_advised THEN (j.earlier).authorization_code
+                    ELSE j.authorization_code END AS given_code,
                CASE WHEN j.reason = 'declined_elsewhere' OR j.is_advised
-                    THEN j.early_response_code END AS response_code,
-               coalesce(j.root_id, first.root_id)                   AS purchase_id,
-               coalesce(j.root_received_at, first.root_received_at) AS purchase_received_at,
+                    THEN (j.earlier).response_code END AS response_code,
+               coalesce((j.earlier).root_id, (j.increased).authorization_id) AS purchase_id,
+               coalesce((j.earlier).root_received_at, (j.increased).received_at)
+                   AS purchase_received_at,
                CASE WHEN j.moves AND j.is_debit AND j.books = 'hold' THEN j.granted_minor
                     ELSE 0 END AS hold_minor,
                CASE WHEN NOT j.moves OR j.books <> 'posting' OR j.amount_minor <= 0 THEN 0
@@ -104,12 +110,14 @@ BEGIN
                     ELSE q.available_before END AS granted_minor
           FROM (
         -- The questions, in policy order: coalesce stops at the first refusal.
-        SELECT f.*, partial.transaction_minor AS partial_transaction_minor,
+        SELECT f.*,
                CASE WHEN f.found = 'decided' AND NOT f.is_advised AND f.refusal_so_far IS NULL
                      AND f.hsm_fault THEN 'unavailable'
                     ELSE f.found END AS outcome,
                f.found = 'decided' AND NOT f.is_advised AND f.refusal_so_far IS NULL
                    AND NOT f.hsm_fault AS reaches_pin,
+               -- What is available instead, in the transaction's currency; null: nothing is.
+               CASE WHEN NOT f.is_advised THEN f.part_minor END AS partial_transaction_minor,
                CASE WHEN f.is_advised THEN NULL ELSE coalesce(
                    f.refusal_so_far,
                    CASE WHEN f.pin_verdict IS NULL THEN NULL
@@ -123,24 +131,27 @@ BEGIN
                             f.channel, f.cash_minor, f.mcc, f.country,
                             f.channels_blocked, f.mcc_blocked, f.countries_allowed)
                         THEN 'not_permitted' END,
-                   CASE WHEN f.is_debit AND limited.over_amount THEN 'limit_amount' END,
-                   CASE WHEN f.is_debit AND limited.over_count  THEN 'limit_count' END,
+                   CASE WHEN f.is_debit AND f.has_limits
+                        THEN limit_refusal_v1(
+                                f.account_id, f.card_id, f.kind, f.channel, f.amount_minor,
+                                f.cash_minor, v_now) END,
                    CASE WHEN f.is_debit AND f.amount_minor > f.available_before
-                         AND partial.transaction_minor IS NULL
+                         AND f.part_minor IS NULL
                         THEN 'insufficient_funds' END
-               ) END AS reason
+               ) END AS reason,
+               -- The purchase that an increment adds to, as long as something is held for it.
+               CASE WHEN f.is_increment AND NOT f.is_advised
+                    THEN increased_v2(f.account_id, f.card_id, f.original_trace,
+                                      f.scheme_transaction_id) END AS increased
           FROM (
         -- What was here before it, and what its card and account say by themselves.
         SELECT l.*,
-               early.root_id, early.root_received_at,
-               early.authorization_code AS early_code,
-               early.response_code      AS early_response_code,
-               coalesce(l.early_verdict = 'approved' AND early.root_id IS NOT NULL
-                        AND early.reversed_at IS NULL, false) AS is_advised,
+               coalesce((l.early).verdict = 'approved' AND (l.earlier).root_id IS NOT NULL
+                        AND (l.earlier).reversed_at IS NULL, false) AS is_advised,
                coalesce(
-                   CASE WHEN l.early_verdict = 'reversed' OR early.reversed_at IS NOT NULL
+                   CASE WHEN (l.early).verdict = 'reversed' OR (l.earlier).reversed_at IS NOT NULL
                         THEN 'reversed_before_original'
-                        WHEN l.early_verdict = 'declined' AND early.root_id IS NOT NULL
+                        WHEN (l.early).verdict = 'declined' AND (l.earlier).root_id IS NOT NULL
                         THEN 'declined_elsewhere' END,
                    l.refusal_before_pin,
                    CASE WHEN l.card_status <> 'active' THEN l.card_status END,
@@ -148,56 +159,50 @@ BEGIN
                    l.atc_refusal
                ) AS refusal_so_far
           FROM (
+        SELECT k.*,
+               atc_refusal_v1(k.atc, k.atc_highest, k.atc_seen, k.atc_behind, k.atc_ahead)
+                   AS atc_refusal,
+               CASE WHEN (k.early).authorization_id IS NOT NULL AND (k.early).verdict <> 'reversed'
+                    THEN earlier_v1(k.account_id, k.early, k.kind,
+                                    (k.early).clue = k.rrn_clue,
+                                    k.transaction_minor, k.transaction_currency)
+               END AS earlier,
+               CASE WHEN k.takes_partial AND k.kind = 'purchase'
+                     AND k.available_before > 0 AND k.amount_minor > k.available_before
+                     AND k.refusal_after_pin IS NULL
+                    THEN nullif(div(k.transaction_minor::numeric * k.available_before,
+                                    k.amount_minor)::bigint, 0)
+               END AS part_minor
+          FROM (
         -- What is known of each request's account, card and past, now that the lock is held.
-        SELECT r.ordinal::int AS ordinal, r.account_id, r.card_id, r.refusal_before_pin, r.hsm_fault, r.pin_verdict,
-               r.refusal_after_pin, r.kind, r.channel, r.amount_minor, r.cash_minor,
-               r.transaction_minor, r.transaction_currency, r.mcc, r.country, r.authorization_code,
-               r.issuer_authentication, r.books, r.takes_partial, r.is_increment, r.original_trace, r.scheme_transaction_id,
-               r.scheme, r.hold_seconds, r.sequence_number, r.atc,
+        SELECT r.ordinal::int AS ordinal, r.account_id, r.card_id, r.refusal_before_pin,
+               r.hsm_fault, r.pin_verdict, r.refusal_after_pin, r.kind, r.channel, r.amount_minor,
+               r.cash_minor, r.transaction_minor, r.transaction_currency, r.mcc, r.country,
+               r.authorization_code, r.issuer_authentication, r.books, r.takes_partial,
+               r.is_increment, r.original_trace, r.scheme_transaction_id, r.scheme, r.rrn_clue,
+               r.hold_seconds, r.sequence_number, r.atc, r.atc_behind, r.atc_ahead,
                CASE WHEN c.version IS NULL                 THEN 'stale'
                     WHEN NOT r.account_id = ANY (v_locked) THEN 'locked'
-                    WHEN r.decide_by < v_now               THEN 'late'
-                    WHEN k.is_there                        THEN 'repeated'
+                    WHEN r.decide_by < v_seconds           THEN 'late'
+                    WHEN (SELECT true FROM message_keys AS x
+                           WHERE x.account_id = r.account_id AND x.message_key = r.message_key
+                           LIMIT 1)                        THEN 'repeated'
                     WHEN r.card_version <> c.version       THEN 'stale'
                     ELSE 'decided' END     AS found,
                r.kind IN ('purchase', 'cash', 'cashback') AND r.amount_minor > 0 AS is_debit,
                a.posted_minor + a.credit_limit_minor - a.held_minor AS available_before,
                a.status                        AS account_status,
-               a.currency                      AS account_currency,
+               a.currency,
                c.status                        AS card_status,
                c.pin_tries, c.channels_blocked, c.mcc_blocked, c.countries_allowed,
-               p.pin_tries_max, p.time_zone, p.week_starts,
-               m.is_there IS TRUE              AS has_limits,
-               e.verdict                       AS early_verdict,
-               e.authorization_id              AS early_id,
-               e.received_at                   AS early_received_at,
-               e.clue = r.rrn_clue             AS is_early_by_rrn,
-               n.highest                       AS atc_highest,
-               n.seen                          AS atc_seen,
-               atc_refusal_v1(r.atc, n.highest, n.seen, r.atc_behind, r.atc_ahead) AS atc_refusal
-          FROM unnest(v_batch) WITH ORDINALITY AS r(
-                round, account_id, card_id, card_version, message_key, decide_by, refusal_before_pin,
-                hsm_fault, pin_verdict, refusal_after_pin, kind, channel, amount_minor, cash_minor,
-                transaction_minor, transaction_currency, processing_code, mti, stan,
-                transmission_datetime, rrn, acquirer, terminal, merchant, merchant_name, mcc, country,
-                entry_mode, link, authorization_code, issuer_authentication, books, hold_seconds,
-                takes_partial, rrn_clue, scheme_clue, is_increment, original_trace,
-                scheme_transaction_id, scheme, sequence_number, atc, atc_behind, atc_ahead, ordinal)
-          LEFT JOIN accounts AS a ON a.account_id = r.account_id
-          LEFT JOIN cards    AS c ON c.account_id = r.account_id AND c.card_id = r.card_id
-          LEFT JOIN programs AS p ON p.program_id = c.program_id
-          LEFT JOIN LATERAL (
-                SELECT true FROM message_keys AS x
-                 WHERE x.account_id = r.account_id AND x.message_key = r.message_key
-                 LIMIT 1) AS k(is_there) ON true
-          LEFT JOIN LATERAL (
-                SELECT true FROM limits AS x
-                 WHERE x.account_id = r.account_id AND x.card_id = r.card_id
-                 LIMIT 1) AS m(is_there) ON true
-          -- What was here before it: its reversal or its unwinding, an advice, a completion.
-          LEFT JOIN LATERAL (
-                SELECT x.verdict, x.authorization_id, x.received_at, x.clue
-                  FROM early_marks AS x
+               CASE WHEN r.pin_verdict IS NOT NULL
+                    THEN (SELECT p.pin_tries_max FROM programs AS p
+                           WHERE p.program_id = c.program_id LIMIT 1) END AS pin_tries_max,
+               coalesce((SELECT true FROM limits AS x
+                          WHERE x.account_id = r.account_id AND x.card_id = r.card_id
+                          LIMIT 1), false) AS has_limits,
+               -- Its reversal or its unwinding, an advice, a completion.
+               (SELECT x FROM early_marks AS x
                  WHERE x.account_id = r.account_id
                    AND x.clue = ANY (ARRAY[r.message_key, substr(r.message_key, 1, 8),
                                            r.scheme_clue, r.rrn_clue])
@@ -206,49 +211,31 @@ BEGIN
                    AND (x.left_by <> '12' OR substr(r.mti, 2, 2) <> '20')
                  ORDER BY x.verdict = 'reversed' DESC, x.clue IS NOT DISTINCT FROM r.rrn_clue,
                           x.noted_at DESC
-                 LIMIT 1) AS e ON true
-          LEFT JOIN LATERAL (
-                SELECT x.highest, x.seen FROM chip_counters AS x
-                 WHERE r.atc IS NOT NULL AND x.account_id = r.account_id
-                   AND x.card_id = r.card_id AND x.sequence_number = r.sequence_number
-                 LIMIT 1) AS n ON true
+                 LIMIT 1) AS early,
+               CASE WHEN r.atc IS NOT NULL
+                    THEN (SELECT x.highest FROM chip_counters AS x
+                           WHERE x.account_id = r.account_id AND x.card_id = r.card_id
+                             AND x.sequence_number = r.sequence_number LIMIT 1) END AS atc_highest,
+               CASE WHEN r.atc IS NOT NULL
+                    THEN (SELECT x.seen FROM chip_counters AS x
+                           WHERE x.account_id = r.account_id AND x.card_id = r.card_id
+                             AND x.sequence_number = r.sequence_number LIMIT 1) END AS atc_seen
+          FROM unnest(v_batch) WITH ORDINALITY AS r(
+                round, account_id, card_id, card_version, message_key, decide_by,
+                refusal_before_pin, hsm_fault, pin_verdict, refusal_after_pin, kind, channel,
+                amount_minor, cash_minor, transaction_minor, transaction_currency,
+                processing_code, mti, stan, transmission_datetime, rrn, acquirer, terminal,
+                merchant, merchant_name, mcc, country, entry_mode, link, authorization_code,
+                issuer_authentication, books, hold_seconds, takes_partial, rrn_clue, scheme_clue,
+                is_increment, original_trace, scheme_transaction_id, scheme, sequence_number, atc,
+                atc_behind, atc_ahead, ordinal)
+          LEFT JOIN accounts AS a ON a.account_id = r.account_id
+          LEFT JOIN cards    AS c ON c.account_id = r.account_id AND c.card_id = r.card_id
+        OFFSET 0) AS k
         OFFSET 0) AS l
-          LEFT JOIN LATERAL (
-                SELECT * FROM early_v1(
-                        l.account_id, l.early_id, l.early_received_at, l.kind,
-                        l.is_early_by_rrn, l.transaction_minor, l.transaction_currency)
-                 WHERE l.early_id IS NOT NULL AND l.early_verdict <> 'reversed'
-                 LIMIT 1) AS early ON true
         OFFSET 0) AS f
-          LEFT JOIN LATERAL (
-                SELECT * FROM limited_v1(
-                        f.account_id, f.card_id, f.kind, f.channel, f.amount_minor,
-                        f.cash_minor, v_now, f.time_zone, f.week_starts)
-                 WHERE f.is_debit AND f.has_limits
-                 LIMIT 1) AS limited ON true
-          -- What is available instead, in the transaction's currency; null: nothing is.
-         CROSS JOIN LATERAL (
-                SELECT CASE
-                    WHEN f.takes_partial AND f.kind = 'purchase' AND NOT f.is_advised
-                         AND f.available_before > 0 AND f.amount_minor > f.available_before
-                         AND f.refusal_after_pin IS NULL
-                    THEN nullif(div(f.transaction_minor::numeric * f.available_before,
-                                    f.amount_minor)::bigint, 0)
-                END OFFSET 0) AS partial(transaction_minor)
         OFFSET 0) AS q
         OFFSET 0) AS j
-          -- The purchase that an increment adds to, as long as something is held for it.
-          LEFT JOIN LATERAL (
-                SELECT h.purchase_id, z.received_at
-                  FROM increased_v1(j.account_id, j.card_id, j.original_trace,
-                                    j.scheme_transaction_id) AS h(purchase_id)
-                 CROSS JOIN LATERAL (
-                        SELECT y.received_at FROM holds AS y
-                         WHERE y.account_id = j.account_id AND y.purchase_id = h.purchase_id
-                           AND y.authorization_id = h.purchase_id
-                         LIMIT 1) AS z
-                 WHERE j.is_increment AND NOT j.is_advised
-                 LIMIT 1) AS first(root_id, root_received_at) ON true
         OFFSET 0) AS d;
 
         -- Nothing below may refuse: the decisions are made.

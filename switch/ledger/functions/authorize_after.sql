@@ -31,10 +31,12 @@ BEGIN
         INSERT INTO limit_usage AS u (
             account_id, card_id, scope, period, period_start, amount_minor, count, counted_from)
         SELECT l.account_id, l.card_id, l.scope, l.period,
-               period_start_v1(l.period, p_now, d.time_zone, d.week_starts),
+               period_start_v1(l.period, p_now, p.time_zone, p.week_starts),
                use.amount_minor, 1, p_now
           FROM unnest(p_decided) AS d
-          JOIN limits AS l ON l.account_id = d.account_id AND l.card_id = d.card_id
+          JOIN cards    AS c ON c.account_id = d.account_id AND c.card_id = d.card_id
+          JOIN programs AS p ON p.program_id = c.program_id
+          JOIN limits   AS l ON l.account_id = d.account_id AND l.card_id = d.card_id
          CROSS JOIN LATERAL (
                 SELECT limit_use_v1(l.scope, d.kind, d.channel, d.granted_minor,
                                     least(d.cash_minor, d.granted_minor))) AS use(amount_minor)

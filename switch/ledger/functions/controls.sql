@@ -46,6 +46,21 @@ RETURNS TABLE (over_amount boolean, over_count boolean) LANGUAGE sql STABLE AS $
      WHERE l.account_id = p_account_id AND l.card_id = p_card_id AND use.amount_minor IS NOT NULL
 $$;
 
+-- limit_refusal_v1: the same as a reason to refuse the debit, by the calendar of its card's program.
+CREATE OR REPLACE FUNCTION limit_refusal_v1(
+    p_account_id bigint, p_card_id bigint, p_kind text, p_channel text, p_amount_minor bigint,
+    p_cash_minor bigint, p_at timestamptz)
+RETURNS text LANGUAGE sql STABLE AS $$
+    SELECT CASE WHEN limited.over_amount THEN 'limit_amount'
+                WHEN limited.over_count  THEN 'limit_count' END
+      FROM cards AS c
+      JOIN programs AS p ON p.program_id = c.program_id
+     CROSS JOIN LATERAL limited_v1(
+                p_account_id, p_card_id, p_kind, p_channel, p_amount_minor, p_cash_minor, p_at,
+                p.time_zone, p.week_starts) AS limited
+     WHERE c.account_id = p_account_id AND c.card_id = p_card_id
+$$;
+
 -- permitted_v1: whether a card's controls let a request pass: channel, merchant category, country.
 CREATE OR REPLACE FUNCTION permitted_v1(
     p_channel text, p_cash_minor bigint, p_mcc text, p_country text,

@@ -124,30 +124,27 @@ RETURNS bigint LANGUAGE sql IMMUTABLE AS $$
     END
 $$;
 
--- early_v1: what an original is to answer that comes after its advice or completion, and whose
+-- earlier_v1: what an original is to answer that comes after its advice or completion, and whose
 -- purchase it is. Nothing where the mark cannot be its: a credit is no debit, and an RRN alone,
 -- which an acquirer may use again, must come with the same amount.
-CREATE OR REPLACE FUNCTION early_v1(
-    p_account_id bigint, p_authorization_id bigint, p_received_at timestamptz,
-    p_kind text, p_by_rrn boolean, p_transaction_minor bigint, p_transaction_currency text)
-RETURNS TABLE (
-    authorization_code text, response_code text, reversed_at timestamptz,
-    root_id bigint, root_received_at timestamptz)
-LANGUAGE plpgsql STABLE ROWS 1 AS $$
+CREATE OR REPLACE FUNCTION earlier_v1(
+    p_account_id bigint, p_mark early_marks, p_kind text, p_by_rrn boolean,
+    p_transaction_minor bigint, p_transaction_currency text)
+RETURNS earlier_v1 LANGUAGE plpgsql STABLE AS $$
 DECLARE
     v_row   authorizations;
     v_root  authorizations;
 BEGIN
     SELECT * INTO v_row FROM authorizations AS z
-     WHERE z.account_id = p_account_id AND z.authorization_id = p_authorization_id
-       AND z.received_at = p_received_at;
+     WHERE z.account_id = p_account_id AND z.authorization_id = p_mark.authorization_id
+       AND z.received_at = p_mark.received_at;
     IF is_credit_v1(v_row.kind) <> is_credit_v1(p_kind)
        OR (p_by_rrn AND (v_row.transaction_minor, v_row.transaction_currency)
                         IS DISTINCT FROM (p_transaction_minor, p_transaction_currency)) THEN
-        RETURN;
+        RETURN NULL;
     END IF;
     v_root := root_v1(v_row);
-    RETURN QUERY SELECT v_row.authorization_code, v_row.response_code, v_root.reversed_at,
-                        v_root.authorization_id, v_root.received_at;
+    RETURN (v_row.authorization_code, v_row.response_code, v_root.reversed_at,
+            v_root.authorization_id, v_root.received_at)::earlier_v1;
 END
 $$;

@@ -1,8 +1,8 @@
--- increased_v1: the purchase that an increment adds to: found by the trace of an earlier message of
+-- increased_v2: the purchase that an increment adds to: found by the trace of an earlier message of
 -- it, else by the scheme's transaction id, where something is still held for it.
-CREATE OR REPLACE FUNCTION increased_v1(
+CREATE OR REPLACE FUNCTION increased_v2(
     p_account_id bigint, p_card_id bigint, p_trace bytea, p_scheme_transaction_id text)
-RETURNS bigint LANGUAGE plpgsql STABLE AS $$
+RETURNS place_v1 LANGUAGE plpgsql STABLE AS $$
 DECLARE
     v_row    authorizations;
     v_since  timestamptz := clock_timestamp() - memory_v1();
@@ -21,7 +21,7 @@ BEGIN
     END IF;
     v_row := root_v1(v_row);
     IF held_v1(p_account_id, v_row.authorization_id) > 0 THEN
-        RETURN v_row.authorization_id;
+        RETURN (v_row.authorization_id, v_row.received_at)::place_v1;
     END IF;
     RETURN NULL;
 END

@@ -5,7 +5,7 @@ CREATE TYPE authorization_v1 AS (
     card_id                  bigint,
     card_version             bigint,   -- of the card, as it was known when the request was judged
     message_key              bytea,
-    decide_by                timestamptz,
+    decide_by                float8,   -- seconds since 1970, by the clock of the database
     refusal_before_pin       text,
     hsm_fault                boolean,
     pin_verdict              text,
@@ -96,14 +96,24 @@ CREATE TYPE consequence_v1 AS (
     is_increment          boolean,
     extends               boolean,  -- what is held for its purchase
     uses_limits           boolean,
-    time_zone             text,
-    week_starts           smallint,
     pin_tries             int,      -- after it; null: they stay as they are
     sequence_number       text,
     atc                   int,      -- null: no counter is used up
     atc_highest           int,      -- before it
     atc_seen              bigint
 );
+
+-- What came before an original, as far as its answer and its purchase go.
+CREATE TYPE earlier_v1 AS (
+    authorization_code  text,
+    response_code       text,
+    reversed_at         timestamptz,
+    root_id             bigint,
+    root_received_at    timestamptz
+);
+
+-- A row of the journal, by what finds it beside its account.
+CREATE TYPE place_v1 AS (authorization_id bigint, received_at timestamptz);
 
 -- A card's facts as the rules know them have a version: whoever kept an older one asks anew.
 -- Every way of changing them gives a new one, also by hand. It never comes again, not even for a
