@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from specs.field import Field
+from specs.field import EBCDIC, Field
 from specs.spec import Spec, known, load
 from switch.wire.compiled import Read, reader, writer
 from switch.wire.content import LENGTHS_MAX, MAC_FIELDS, ONLY, Lengths
@@ -76,8 +76,23 @@ def test_every_field(spec: Spec) -> None:
             assert data == write(message.mti, message.fields)
             if data is not None:
                 assert message.fields == read(data)
-        for body in _bodies(spec, field, start):
+        for body in _bodies(spec, field):
             assert _fields_or_none(start + body, spec) == read(start + body)
+
+
+def test_an_empty_value_among_others(spec: Spec) -> None:
+    """One digit at least is asked of each value, though values of a kind are looked at together."""
+    numbers = [n for n, field in spec.fields.items() if field.length_digits and field.kind in "nz"]
+    fields = dict.fromkeys(numbers, "7")
+    start, read = _reader(spec, set(numbers))
+    write = writer(spec, numbers)
+    assert write(f"{spec.version}100", fields) is not None
+    for number in numbers:
+        assert write(f"{spec.version}100", {**fields, number: ""}) is None
+        bodies = {n: _body(spec, n, "7") for n in numbers}
+        assert read(start + b"".join(bodies.values())) == fields
+        bodies[number] = _length(spec, spec.fields[number], 0)
+        assert read(start + b"".join(bodies.values())) is None
 
 
 def test_messages(spec: Spec) -> None:
@@ -209,21 +224,41 @@ def _tried(field: Field) -> Iterator[str]:
         yield other
 
 
-def _bodies(spec: Spec, field: Field, start: bytes) -> Iterator[bytes]:
-    """What may stand behind the bitmaps for one field: its longest with each byte of its head, of
-    its first and of its last bent; cut short; and with more behind."""
+def _body(spec: Spec, number: int, value: str) -> bytes:
+    """What stands behind the bitmaps for one field of this value."""
+    message = Message(f"{spec.version}100", {number: value})
+    return encode_at_length(message, spec)[len(head(spec, {number})) :]
+
+
+def _bodies(spec: Spec, field: Field) -> Iterator[bytes]:
+    """What may stand behind the bitmaps for one field: whole, cut short, with more behind, half of
+    it blank, with a byte bent, and of every length up to four and around the longest."""
     longest = 2 * field.length if field.kind == "b" else field.length
-    lengths = {min(longest, _SHORT), 4, 3} if field.length_digits else {longest}
-    for length in lengths:
+    for length in {min(longest, _SHORT), 4} if field.length_digits else {longest}:
         value = "C" * (field.kind == "x+n") + "7" * (length - (field.kind == "x+n"))
         value = value.replace("7", "A") if field.kind == "a" else value
-        value += "7" * (field.kind == "b" and length % 2)
-        message = Message(f"{spec.version}100", {field.number: value})
-        body = encode_at_length(message, spec)[len(start) :]
-        yield from (body, body[:-1], body + b"\0", b"")
+        body = _body(spec, field.number, value)
+        half = len(body) // 2
+        yield from (body, body[:-1], body + b"\0", b"", body[:half] + b" " * (len(body) - half))
         for at in {0, 1, 2, 3, 4, 5, 6, len(body) - 1} & set(range(len(body))):
             for byte in b"\x00\x09\x0a\x1b\x20\x2b\x30\x31\x3d\x40\x44\x60\x70\xa0\xb2\xf0\xf1\xff":
                 yield body[:at] + bytes([byte]) + body[at + 1 :]
+    if field.length_digits:
+        unit = b"\xf7" if field.encoding in EBCDIC else b"\x77" if field.kind == "b" else b"7"
+        for count in {0, 1, 2, 3, 4, field.length, field.length + 1} - {10**field.length_digits}:
+            size = (count + 1) // 2 if field.encoding.startswith("bcd") else count
+            yield _length(spec, field, count) + unit * size
+
+
+def _length(spec: Spec, field: Field, count: int) -> bytes:
+    """How a dialect writes that length."""
+    codec = spec.codec[str(field.number)]
+    encoding, size = codec["len_enc"], codec["len_type"]
+    if encoding == "b":
+        return count.to_bytes(size, "big")
+    if encoding == "bcd":
+        return bytes.fromhex(f"{count:0{2 * size}}")
+    return f"{count:0{size}}".encode(encoding)
 
 
 @st.composite

@@ -88,10 +88,14 @@ def test_plans_are_bounded() -> None:
     """A peer that sends every bitmap there is does not fill the memory with plans; what it pushed
     out comes back with the messages that need it."""
     short, raw = Plans(ASCII), encode_at_length(ECHO, ASCII)
-    for bits in range(PLANS_MAX + 10):
+    for _ in range(OFTEN):
+        short.was_decoded(raw, ECHO.mti, ECHO.fields)
+    for bits in range(PLANS_MAX):
+        assert short.decode(raw) is not None
         for _ in range(OFTEN):
             short.was_decoded(b"0100%016X" % bits, "0100", {3: ""})
             short.was_encoded({3 + bits % 60: "", 66 + bits // 60: ""})
+    assert short.decode(raw) is None
     for _ in range(OFTEN):
         short.was_decoded(raw, ECHO.mti, ECHO.fields)
     assert short.decode(raw) == (ECHO.mti, ECHO.fields)
