@@ -18,7 +18,7 @@ from switch.wire.message import Message, MessageError, decode_at_length, encode_
 from tests.wire.strategies import golden_formats, head, messages, spec_of
 
 _SPECS = Path(__file__).parents[2] / "specs"
-_EXAMPLES = 15  # of each dialect; every field of it is also tried alone
+_EXAMPLES = 10  # of each dialect; every field of it is also tried alone
 _SHORT = 300  # of longer values only the bounds are tried
 
 #: What no dialect here has, and one of somebody's own may: notation, encoding.
