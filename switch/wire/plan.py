@@ -56,7 +56,6 @@ class Plans:
         self._mti_size: int = spec.codec["t"]["max_len"]
         self._bitmap_size: int = spec.codec["p"]["max_len"]
         self._further = b"\x7f" if spec.codec["p"]["data_enc"] == "b" else b"7"
-        self._has_third = spec.has_third_bitmap
         self._readers = _Kept[bytes, tuple[str, Read]]()
         self._writers = _Kept[tuple[int, ...], Write]()
 
@@ -86,15 +85,14 @@ class Plans:
         self._writers.met(numbers, lambda: writer(self._spec, numbers))
 
     def _fields_at(self, data: bytes) -> int:
-        """Where its MTI and its bitmaps end: each says whether there is a further one."""
-        first, size = self._mti_size, self._bitmap_size
-        second = first + size
-        if data[first : first + 1] <= self._further:
-            return second
-        third = second + size
-        if not self._has_third or data[second : second + 1] <= self._further:
-            return third
-        return third + size
+        """Where its MTI and its bitmaps end: each says whether there is a further one. A third that
+        the dialect has not needs no question here: such a message has no plan."""
+        at, size = self._mti_size, self._bitmap_size
+        for following in (at + size, at + 2 * size):
+            if data[at : at + 1] <= self._further:
+                return following
+            at = following
+        return at + size
 
 
 @cache

@@ -187,7 +187,7 @@ def _bodies(spec: Spec, field: Field) -> Iterator[bytes]:
             for byte in b"\x00\x09\x0a\x1b\x20\x2b\x30\x31\x3d\x40\x44\x60\x70\xa0\xb2\xf0\xf1\xff":
                 yield body[:at] + bytes([byte]) + body[at + 1 :]
     if field.length_digits:
-        unit = b"\xf7" if field.encoding in EBCDIC else b"\x77" if field.kind == "b" else b"7"
+        unit = b"\xf7" if field.encoding in EBCDIC else b"7"
         for count in {0, 1, 2, 3, 4, min(field.length, 9999)}:
             size = (count + 1) // 2 if field.encoding.startswith("bcd") else count
             yield _length(spec, field, count) + unit * size
