@@ -11,16 +11,17 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import iso8583
 
 from specs.field import EBCDIC, Field
 from specs.spec import Spec
+from switch.wire.content import MAC_FIELDS, without_blanks
 from switch.wire.error import MessageError
 from switch.wire.mti import is_mti, without_repeat
-from switch.wire.plan import MAC_FIELDS, plans, without_blanks
+from switch.wire.plan import plans
 
 __all__ = ["Message", "MessageError", "decode", "encode", "require"]
 
@@ -136,6 +137,16 @@ def decode(data: bytes, spec: Spec) -> Message:
     Raises `MessageError`, and nothing else, for bytes that are not a message of
     the dialect to their last one. Time is linear in the length.
     """
+    short = plans(spec)
+    if (found := short.decode(data)) is not None:
+        return Message(*found)
+    message = decode_at_length(data, spec)
+    short.was_decoded(data, message.mti, message.fields)
+    return message
+
+
+def decode_at_length(data: bytes, spec: Spec) -> Message:
+    """The same by pyiso8583, for whatever is new and whatever is wrong."""
     head = _head(spec)
     mti = _mti(data, head)
     bitmaps = head.bitmaps.match(data, head.size)
@@ -143,14 +154,6 @@ def decode(data: bytes, spec: Spec) -> Message:
         raise MessageError("bitmap", "bitmap", head.size, Message(mti, {}))
     if head.unknown and (number := _unknown(bitmaps[0], spec)):
         raise MessageError("unknown", f"de_{number}", head.size, Message(mti, {}))
-    short = plans(spec)
-    if short.are_possible and (found := short.decode(data)) is not None:
-        return Message(mti, found)
-    return decode_at_length(data, mti, spec)
-
-
-def decode_at_length(data: bytes, mti: str, spec: Spec) -> Message:
-    """The same by pyiso8583, for every dialect and for whatever is wrong."""
     decoded, encoded, stop = _decoded(data, spec)
     rules = _rules(spec)
     fields: dict[int, str] = {}
@@ -179,9 +182,11 @@ def encode(message: Message, spec: Spec) -> bytes:
     if not is_mti(message.mti):
         raise MessageError("format", "mti")
     short = plans(spec)
-    if short.are_possible and (made := short.encode(message.mti, message.fields)) is not None:
+    if (made := short.encode(message.mti, message.fields)) is not None:
         return made
-    return encode_at_length(message, spec)
+    made = encode_at_length(message, spec)
+    short.was_encoded(message.fields)
+    return made
 
 
 def encode_at_length(message: Message, spec: Spec) -> bytes:
@@ -207,12 +212,18 @@ def encode_at_length(message: Message, spec: Spec) -> bytes:
 
 def require(message: Message, spec: Spec) -> None:
     """Raise `MessageError` for the first DE that the message's class must bring and does not."""
-    message_class = spec.classes.get(without_repeat(message.mti))
-    if message_class is None:
+    required = _required(spec, message.mti)
+    if all(map(message.fields.get, required)):
         return
-    for number in message_class.required:
-        if not message.fields.get(number):
-            raise MessageError("missing", spec.fields[number].name, readable=message)
+    missing = next(number for number in required if not message.fields.get(number))
+    raise MessageError("missing", spec.fields[missing].name, readable=message)
+
+
+@lru_cache(maxsize=256)
+def _required(spec: Spec, mti: str) -> tuple[int, ...]:
+    """The DEs that messages of this MTI must bring."""
+    message_class = spec.classes.get(without_repeat(mti))
+    return () if message_class is None else message_class.required
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ _SHORT = 60  # longer values find nothing that these do not
 
 _ALPHABETS = {
     "n": string.digits,
+    "a": string.ascii_letters + " ",
     "an": string.ascii_letters + string.digits + " ",
     "ns": string.digits + " -/.",
     "ans": "".join(map(chr, [*range(0x20, 0x7F), *range(0xA0, 0x100)])),
@@ -75,11 +76,15 @@ def values(field: Field) -> st.SearchStrategy[str]:
     if not field.length_digits:
         shortest = longest = field.length
     if field.kind == "x+n":
-        return st.from_regex(rf"[CD][0-9]{{{field.length - 1}}}", fullmatch=True)
+        digits = f"1,{longest - 1}" if field.length_digits else f"{longest - 1}"
+        return st.from_regex(rf"[CD][0-9]{{{digits}}}", fullmatch=True)
     if field.kind == "b":
         raw = st.binary(min_size=shortest, max_size=longest)
         return raw.map(lambda value: value.hex().upper())
-    return st.text(_ALPHABETS[field.kind], min_size=shortest, max_size=longest)
+    alphabet = _ALPHABETS[field.kind]
+    if field.encoding == "ascii":
+        alphabet = "".join(filter(str.isascii, alphabet))
+    return st.text(alphabet, min_size=shortest, max_size=longest)
 
 
 @st.composite

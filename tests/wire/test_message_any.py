@@ -17,8 +17,7 @@ from switch.wire.message import (
     encode,
     encode_at_length,
 )
-from switch.wire.plan import PLANS_MAX, Plans, plans
-from tests.wire.strategies import golden, golden_formats, head, messages, spec_of
+from tests.wire.strategies import golden_formats, head, messages, spec_of
 
 ASCII, BINARY = load("iso87-ascii"), load("iso87-binary")
 SPECS = [pytest.param(load(name), id=name) for name in known()]
@@ -92,27 +91,9 @@ def _read(data: bytes, spec: Spec) -> None:
         if error.readable is not None:
             encode(error.readable, spec)
         return
-    assert message == decode_at_length(data, message.mti, spec)
+    assert message == decode_at_length(data, spec)
     assert encode_at_length(message, spec) == encode(message, spec)
     assert message == decode(encode(message, spec), spec)
-
-
-def test_the_short_way_is_taken() -> None:
-    """Messages of a text dialect are read and written by their plan, others by pyiso8583 alone."""
-    for message, raw in golden("iso87_ascii"):
-        assert message.fields == plans(ASCII).decode(raw)
-        assert raw == plans(ASCII).encode(message.mti, message.fields)
-    assert not plans(BINARY).are_possible
-
-
-def test_plans_are_bounded() -> None:
-    """A peer that sends every bitmap there is does not fill the memory with plans."""
-    short = Plans(ASCII)
-    for bits in range(2 * PLANS_MAX):
-        short.decode(b"0100%016X" % bits)
-        short.encode("0100", dict.fromkeys(sorted({2, 3 + bits % 60, 64 + bits % 7}), "1"))
-    assert PLANS_MAX == len(short._by_bitmap)
-    assert PLANS_MAX >= len(short._by_numbers)
 
 
 @pytest.mark.parametrize("spec", [ASCII, BINARY], ids=["ascii", "binary"])
