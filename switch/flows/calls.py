@@ -55,6 +55,7 @@ def authorization_call(case: Case, verdicts: Verdicts, issuer: Issuer) -> Author
     billed = amount or Money(0, card.currency)
     token = card.key_token
     is_right = verdicts.cryptogram is Verdict.MATCH
+    is_increment = request.is_increment
     return AuthorizationCall(
         account_id=card.account_id,
         card_id=card.card_id,
@@ -77,10 +78,10 @@ def authorization_call(case: Case, verdicts: Verdicts, issuer: Issuer) -> Author
         books=_books(request),
         takes_partial=request.takes_partial,
         # An increment may come with the RRN of the purchase that it adds to.
-        rrn_clue=None if request.is_increment else _rrn_clue(request, token),
-        scheme_clue=None if request.is_increment else _scheme_clue(request, token),
-        is_increment=request.is_increment,
-        original_trace=_increased(request, token),
+        rrn_clue=None if is_increment else _rrn_clue(request, token),
+        scheme_clue=None if is_increment else _scheme_clue(request, token),
+        is_increment=is_increment,
+        original_trace=_increased(request, token) if is_increment else None,
         # The message's own: with it the cryptogram was verified.
         sequence_number=request.pan_sequence_number if is_right else None,
         atc=request.atc if is_right else None,
@@ -157,7 +158,7 @@ def in_suspense(call: BookingCall, reason: Reason) -> BookingCall:
 
 def _without_pan(text: str | None, pan: str) -> str | None:
     """Free text that a table keeps: whoever wrote it may have put the card's number into it."""
-    return text.replace(pan, mask_pan(pan)) if text else text
+    return text.replace(pan, mask_pan(pan)) if text and pan in text else text
 
 
 def _books(request: AuthorizationRequest) -> str:
@@ -212,7 +213,7 @@ def _trace(original: Original, token: bytes) -> bytes:
 
 
 def _increased(request: AuthorizationRequest, token: bytes) -> bytes | None:
-    original = original_of(request) if request.is_increment else None
+    original = original_of(request)
     return _trace(original, token) if original else None
 
 

@@ -60,7 +60,7 @@ def answer(
     fields[_RESPONSE_CODE] = code or response_code(request, spec, reason)
     if added:
         fields.update(added)
-    return Message(answer_mti, {number: fields[number] for number in sorted(fields)})
+    return Message(answer_mti, fields)
 
 
 @cache

@@ -29,6 +29,10 @@ class TimeLimits(Generic[Thing]):
         self._timer: asyncio.TimerHandle | None = None
         self._sweep_at = _SWEEP_FROM
 
+    def __len__(self) -> int:
+        """How many are watched, or not yet let go."""
+        return len(self._limits)
+
     def add(self, thing: Thing, moment: float) -> None:
         """Begin to watch a thing."""
         heapq.heappush(self._limits, (moment, next(self._numbers), thing))

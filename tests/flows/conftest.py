@@ -18,7 +18,9 @@ async def house(shared_database: str, books: Books, quick_path: Path) -> AsyncIt
     """An issuer whose ledger is real and whose HSM does as it is told."""
     await as_the_demo(books)
     told: Events = []
-    async with ledger_on(shared_database, quick_path / "journal", on_event=noting(told)) as ledger:
+    async with ledger_on(
+        shared_database, quick_path / "journal", cards_kept=1_000, on_event=noting(told)
+    ) as ledger:
         yield await open_house(ledger, books, told)
 
 
@@ -26,7 +28,9 @@ async def house(shared_database: str, books: Books, quick_path: Path) -> AsyncIt
 async def one_house(shared_database: str, books: Books, quick_root: Path) -> AsyncIterator[House]:
     """The same once for a file of tests, where it is about noon: no test is over midnight."""
     await as_the_demo(books, time_zone=f"Etc/GMT{datetime.now(UTC).hour - 12:+d}")
-    async with ledger_on(shared_database, quick_root / f"journal-{number()}") as ledger:
+    async with ledger_on(
+        shared_database, quick_root / f"journal-{number()}", cards_kept=1_000
+    ) as ledger:
         yield await open_house(ledger, books, [])
 
 

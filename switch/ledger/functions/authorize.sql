@@ -184,10 +184,10 @@ BEGIN
                CASE WHEN c.version IS NULL                 THEN 'stale'
                     WHEN NOT r.account_id = ANY (v_locked) THEN 'locked'
                     WHEN r.decide_by < v_seconds           THEN 'late'
+                    WHEN r.card_version <> c.version       THEN 'stale'
                     WHEN (SELECT true FROM message_keys AS x
                            WHERE x.account_id = r.account_id AND x.message_key = r.message_key
                            LIMIT 1)                        THEN 'repeated'
-                    WHEN r.card_version <> c.version       THEN 'stale'
                     ELSE 'decided' END     AS found,
                r.kind IN ('purchase', 'cash', 'cashback') AND r.amount_minor > 0 AS is_debit,
                a.posted_minor + a.credit_limit_minor - a.held_minor AS available_before,

@@ -1,0 +1,52 @@
+"""Many limits on one timer, on a clock that jumps."""
+
+from __future__ import annotations
+
+import asyncio
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from switch.ledger.time_limits import TimeLimits
+from tests.ledger.virtual import run
+
+
+async def reached(things: list[tuple[float, float, float]]) -> list[tuple[float, int]]:
+    """Watch things, each added, done and limited at a moment: what was reached, and when."""
+    loop = asyncio.get_running_loop()
+    told: list[tuple[float, int]] = []
+    done: set[int] = set()
+    limits: TimeLimits[int] = TimeLimits(
+        done.__contains__, lambda thing: told.append((loop.time(), thing))
+    )
+    for number, (added, finished, limit) in enumerate(things):
+        loop.call_at(added, limits.add, number, limit)
+        loop.call_at(finished, done.add, number)
+    await asyncio.sleep(100)
+    return told
+
+
+_moments = st.integers(0, 40).map(lambda number: number / 4)
+
+
+@given(st.lists(st.tuples(_moments, _moments, _moments), max_size=30))
+def test_exactly_what_is_not_done_in_time_is_told(things: list[tuple[float, float, float]]) -> None:
+    """A thing is told of once, at its limit, where it was not done before that."""
+    # Not at one and the same moment: who is first then is nobody's promise.
+    things = [(a, f + 0.1, max(a, limit) + 0.15) for a, f, limit in things]
+    expected = sorted(
+        (limit, number) for number, (_, done, limit) in enumerate(things) if done > limit
+    )
+    assert expected == sorted(run(reached(things)))
+
+
+def test_what_is_done_with_is_let_go() -> None:
+    """Limits that are far away do not keep what is done with for so long."""
+
+    async def most() -> int:
+        limits: TimeLimits[int] = TimeLimits(lambda _: True, lambda _: None)
+        for number in range(10_000):
+            limits.add(number, 1e6)
+        return len(limits)
+
+    assert run(most()) <= 1_001
