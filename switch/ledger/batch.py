@@ -98,7 +98,7 @@ class Batcher(Generic[Call, Answer]):
         it had not been sent by then (it never will be), and `OutcomeUnknown` when it
         had been sent and no answer came by then.
         """
-        if time.monotonic() + self._expected_wait() > decide_by:
+        if time.monotonic() + self._expected_seconds() > decide_by:
             raise Overloaded
         waiting = _Waiting(call, key, self._loop.create_future())
         self._join(waiting)
@@ -116,8 +116,14 @@ class Batcher(Generic[Call, Answer]):
         while self._tasks:
             await asyncio.wait(self._tasks)
 
-    def _expected_wait(self) -> float:
-        return self._call_seconds * (self._waiting // (self._batch_max * len(self._lanes)))
+    def _expected_seconds(self) -> float:
+        """Until a call that came now would be answered: what is on its way, what waits, then it.
+
+        Nothing while a lane is free: a call that was slow once must not keep all others out.
+        """
+        if self._idle:
+            return 0.0
+        return self._call_seconds * (1.5 + self._waiting / (self._batch_max * len(self._lanes)))
 
     def _join(self, waiting: _Waiting[Call, Answer]) -> None:
         line = self._lines.get(waiting.key)
