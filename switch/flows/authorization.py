@@ -31,7 +31,7 @@ async def authorize(request: AuthorizationRequest, issuer: Issuer) -> Reply:
 
 async def decide(request: AuthorizationRequest, issuer: Issuer, *, anew: bool) -> Reply:
     """Find the card, verify what the message brings, decide, reply."""
-    card = await issuer.find_card(request.pan, request.deadline, anew=anew)
+    card = await issuer.find_card(request, anew=anew)
     request.watch.lap("find_us")
     if card is None:
         return await refuse_unknown(request, issuer)

@@ -30,7 +30,7 @@ async def book(later: LaterRequest, task: str, issuer: Issuer) -> Reply:
 
 async def _book(later: LaterRequest, task: str, issuer: Issuer) -> Booked:
     request = later.about
-    card = await issuer.find_card(request.pan, request.deadline)
+    card = await issuer.find_card(request)
     request.watch.lap("find_us")
     if card is not None:
         call = booking_call(later, task, issuer.case(request, card), issuer)

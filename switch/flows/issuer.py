@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from keys.hsm import Hsm, KeyRef, MacAlgorithm, PinBlockFormat
 from keys.vault import Vault
 from switch.days import today
-from switch.deadline import Deadline
 from switch.ledger.ledger import Ledger
 from switch.rules.card import Card, suspense_card
 from switch.rules.checks import Case
@@ -77,14 +76,14 @@ class Issuer:
     mac_zones: Mapping[str, MacZone] = field(default_factory=dict)  #: by link, where it has a key
     schemes: Mapping[str, str] = field(default_factory=dict)  #: by link, where not its name
 
-    async def find_card(self, pan: str, deadline: Deadline, *, anew: bool = True) -> Card | None:
-        """The card of a PAN, under whichever live lookup key it has its token.
+    async def find_card(self, request: AuthorizationRequest, *, anew: bool = True) -> Card | None:
+        """The card of a request's PAN, under whichever live lookup key it has its token.
 
         Not `anew`: as it was found before, where it was; a decision will tell if it has changed.
         """
-        tokens = self.vault.lookup_tokens(pan)
+        tokens = self.vault.lookup_tokens(request.pan)
         kept = None if anew else self.ledger.kept_card(tokens)
-        return kept or await self.ledger.find_card(tokens, deadline)
+        return kept or await self.ledger.find_card(tokens, request.deadline, link=request.link)
 
     def scheme(self, link: str) -> str:
         """Whose settlement account a link's postings are against."""

@@ -5,18 +5,22 @@ While a lane is free a call goes out at once, alone. While all are busy callers
 wait, and the next free lane takes all that wait, up to a cap. Calls with the same
 key (the account) are made in order of arrival and never stand in two lanes at once,
 so no batch of ours waits for another of ours. Callers know nothing of it.
+
+Callers are of parties, the links: while there is more than can be done at once each
+party gets its share, so that one that floods makes itself late and nobody else.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
 
 from switch.ledger.errors import CallRefused, OutcomeUnknown, Overdue, Overloaded
+from switch.ledger.fair_queue import FairQueue
 from switch.ledger.time_limits import TimeLimits
 
 Call = TypeVar("Call")
@@ -58,14 +62,16 @@ class _Waiting(Generic[Call, Answer]):
 
     call: Call
     key: Hashable
+    party: Hashable
     answer: asyncio.Future[Answer]
     is_sent: bool = False
 
 
 @dataclass(eq=False, slots=True)
 class _Line(Generic[Call, Answer]):
-    """The calls of one key, in order of arrival."""
+    """The calls of one key, in order of arrival. They wait where the first one's party does."""
 
+    party: Hashable
     calls: deque[_Waiting[Call, Answer]] = field(default_factory=deque)
     is_sent: bool = False
 
@@ -79,8 +85,9 @@ class Batcher(Generic[Call, Answer]):
         self._idle = list(lanes)
         self._batch_max = batch_max
         self._lines: dict[Hashable, _Line[Call, Answer]] = {}
-        self._ready: deque[Hashable] = deque()  # keys with calls that wait and none in a lane
+        self._ready = FairQueue[Hashable]()  # keys with calls that wait and none in a lane
         self._waiting = 0
+        self._waiting_of: Counter[Hashable] = Counter()  # the same by party
         self._call_seconds = 0.0  # a running mean, for the expected wait
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop = asyncio.get_running_loop()
@@ -91,16 +98,18 @@ class Batcher(Generic[Call, Answer]):
         """How many calls wait for a lane."""
         return self._waiting
 
-    async def submit(self, call: Call, *, key: Hashable, decide_by: float) -> Answer:
+    async def submit(
+        self, call: Call, *, key: Hashable, decide_by: float, party: Hashable = None
+    ) -> Answer:
         """Make a call; `decide_by` is a moment of the loop's clock.
 
         Raises `Overloaded` at once where the queue is too long for it, `Overdue` when
         it had not been sent by then (it never will be), and `OutcomeUnknown` when it
         had been sent and no answer came by then.
         """
-        if time.monotonic() + self._expected_seconds() > decide_by:
+        if time.monotonic() + self._expected_seconds(party) > decide_by:
             raise Overloaded
-        waiting = _Waiting(call, key, self._loop.create_future())
+        waiting = _Waiting(call, key, party, self._loop.create_future())
         self._join(waiting)
         self._dispatch()
         self._limits.add(waiting, decide_by)
@@ -116,24 +125,34 @@ class Batcher(Generic[Call, Answer]):
         while self._tasks:
             await asyncio.wait(self._tasks)
 
-    def _expected_seconds(self) -> float:
-        """Until a call that came now would be answered: what is on its way, what waits, then it.
+    def _expected_seconds(self, party: Hashable) -> float:
+        """Until a call that came now would be answered: what is on its way, what goes before it,
+        then the call itself.
 
         Nothing while a lane is free: a call that was slow once must not keep all others out.
         """
         if self._idle:
             return 0.0
-        return self._call_seconds * (1.5 + self._waiting / (self._batch_max * len(self._lanes)))
+        of_each = self._waiting_of[party]
+        before = min(self._waiting, of_each * len(self._waiting_of))
+        return self._call_seconds * (1.5 + before / (self._batch_max * len(self._lanes)))
 
     def _join(self, waiting: _Waiting[Call, Answer]) -> None:
         line = self._lines.get(waiting.key)
         if line is None:
             # A line that exists stands in `_ready` or is sent, also when all of it was
             # withdrawn: a key that were ready twice would be taken twice.
-            line = self._lines[waiting.key] = _Line()
-            self._ready.append(waiting.key)
+            line = self._lines[waiting.key] = _Line(waiting.party)
+            self._ready.add(waiting.key, waiting.party)
         line.calls.append(waiting)
-        self._waiting += 1
+        self._counts(waiting, 1)
+
+    def _counts(self, waiting: _Waiting[Call, Answer], change: int) -> None:
+        """One more waits, or one less."""
+        self._waiting += change
+        self._waiting_of[waiting.party] += change
+        if not self._waiting_of[waiting.party]:
+            del self._waiting_of[waiting.party]
 
     def _expire(self, waiting: _Waiting[Call, Answer]) -> None:
         """The time to decide is over: withdraw a call that waits, leave one that was sent."""
@@ -142,7 +161,7 @@ class Batcher(Generic[Call, Answer]):
         if waiting.is_sent:
             waiting.answer.set_exception(OutcomeUnknown())
             return
-        self._waiting -= 1
+        self._counts(waiting, -1)
         self._lines[waiting.key].calls.remove(waiting)
         waiting.answer.set_exception(Overdue())
 
@@ -160,15 +179,15 @@ class Batcher(Generic[Call, Answer]):
             task.add_done_callback(self._tasks.discard)
 
     def _take(self) -> list[tuple[int, _Waiting[Call, Answer]]]:
-        """The next batch: whole lines, oldest first, up to the cap."""
+        """The next batch: whole lines, each party's oldest first, up to the cap."""
         batch: list[tuple[int, _Waiting[Call, Answer]]] = []
         while self._ready and len(batch) < self._batch_max:
-            key = self._ready.popleft()
+            key = self._ready.take()
             line = self._lines[key]
             for turn in range(min(len(line.calls), ROUNDS_MAX, self._batch_max - len(batch))):
                 waiting = line.calls.popleft()
                 waiting.is_sent = True
-                self._waiting -= 1
+                self._counts(waiting, -1)
                 batch.append((turn, waiting))
                 line.is_sent = True
             if not line.is_sent:  # all of it was withdrawn
@@ -229,7 +248,7 @@ class Batcher(Generic[Call, Answer]):
             if not waiting.answer.done():
                 waiting.is_sent = False
                 self._lines[waiting.key].calls.appendleft(waiting)
-                self._waiting += 1
+                self._counts(waiting, 1)
         held_up = {waiting.key for waiting in again}
         for key in keys - held_up:
             self._free(key)
@@ -244,7 +263,7 @@ class Batcher(Generic[Call, Answer]):
         line = self._lines[key]
         line.is_sent = False
         if line.calls:
-            self._ready.append(key)
+            self._ready.add(key, line.party)
         else:
             del self._lines[key]
 

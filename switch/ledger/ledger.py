@@ -147,14 +147,19 @@ class Ledger:
         for lane in self._lanes():
             await lane.close()
 
-    async def find_card(self, pan_tokens: Sequence[bytes], deadline: Deadline) -> Card | None:
-        """The card behind a PAN's tokens under all live keys, or none where it is not ours.
+    async def find_card(
+        self, pan_tokens: Sequence[bytes], deadline: Deadline, *, link: str = ""
+    ) -> Card | None:
+        """The card behind a PAN's tokens under all live keys, or none where it is not ours. The
+        link is whose message asks.
 
         They are looked for in one statement: one after the other would miss a card whose token
         changes in between.
         """
         tokens = tuple(pan_tokens)
-        card = await self._finds.submit(tokens, key=tokens[0], decide_by=deadline.decide_by)
+        card = await self._finds.submit(
+            tokens, key=tokens[0], decide_by=deadline.decide_by, party=link
+        )
         self._kept.keep(tokens, card)
         return card
 
@@ -171,7 +176,9 @@ class Ledger:
 
     async def refuse(self, call: RefusedCall, deadline: Deadline) -> None:
         """Record a request for a card that is not ours."""
-        await self._refusals.submit(call, key=call.message_key, decide_by=deadline.decide_by)
+        await self._refusals.submit(
+            call, key=call.message_key, decide_by=deadline.decide_by, party=call.link
+        )
 
     async def authorize(self, call: AuthorizationCall, deadline: Deadline) -> Decision:
         """Decide in one transaction; see authorize_v4.
@@ -183,7 +190,7 @@ class Ledger:
             raise LedgerUnavailable  # a copy of a message whose approval is being taken back
         try:
             return await self._decisions.submit(
-                call, key=call.account_id, decide_by=deadline.decide_by
+                call, key=call.account_id, decide_by=deadline.decide_by, party=call.link
             )
         except OutcomeUnknown:
             await self.take_back(call)
@@ -194,7 +201,9 @@ class Ledger:
 
         Raises `LedgerUnavailable` where it is not, or may not be.
         """
-        return await self._bookings.submit(call, key=call.account_id, decide_by=deadline.decide_by)
+        return await self._bookings.submit(
+            call, key=call.account_id, decide_by=deadline.decide_by, party=call.link
+        )
 
     async def take_back(self, call: AuthorizationCall) -> None:
         """Return when it is sure that a message's approval, now or later, is taken back."""

@@ -241,3 +241,43 @@ async def test_cancelled_caller() -> None:
     gone.cancel()
     assert "x2" == await stays
     await batcher.drain()
+
+
+# ---- parties ----------------------------------------------------------------------------------
+
+
+def in_parties(crowd: int, *, patience: float) -> tuple[list[Made], list[Any]]:
+    """A crowd of one party, then one call of another, at one lane that takes four at once."""
+    log: list[Made] = []
+
+    async def main() -> list[Any]:
+        batcher: Batcher[str, str] = Batcher([ScriptedLane(log)], batch_max=4)
+        loop = asyncio.get_running_loop()
+
+        async def one(party: str, number: int, seconds: float) -> Any:
+            by = loop.time() + seconds
+            return await batcher.submit(
+                f"{party}{number}", key=(party, number), decide_by=by, party=party
+            )
+
+        await asyncio.gather(*(one("y", number, NEVER) for number in range(9)))  # how long one takes
+        del log[:]
+        many = [asyncio.create_task(one("x", number, NEVER)) for number in range(crowd)]
+        await asyncio.sleep(0.1)
+        few = asyncio.create_task(one("z", 0, patience))
+        return await asyncio.gather(*many, few, return_exceptions=True)
+
+    return log, run(main())
+
+
+def test_parties_take_turns() -> None:
+    """One call of a party that waits goes with the next batch, however many another one has."""
+    log, ended = in_parties(100, patience=NEVER)
+    assert "z0" in calls_of(log)[1]
+    assert "z0" == ended[-1]
+
+
+def test_a_crowd_of_another_party_keeps_nobody_out() -> None:
+    """Whether there is time for a call is asked of its party's turn, and not of the whole queue."""
+    log, ended = in_parties(100, patience=2.5)
+    assert "z0" == ended[-1]
