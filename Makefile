@@ -34,7 +34,7 @@ run: $(RUN) ## serve the demo on 127.0.0.1:8583, until Ctrl-C
 	@exec $(BIN)/switch run
 
 test: $(DEV) ## the whole test suite
-	$(PYTEST) -n 3 --dist loadfile
+	$(PYTEST) -n 4 --dist loadfile --no-loadscope-reorder
 
 check: $(DEV) ## style, types, layers
 	$(BIN)/ruff check
