@@ -35,8 +35,9 @@ MEMORY_FREE_BYTES = 4 * 1024**3
 
 #: The files that take longest, longest first: one that began last would be waited for alone.
 LONGEST = (
-    "faults/test_between_statements.py", "faults/test_hsm_backends.py", "links/test_file_updates.py",
-    "life/test_life.py", "links/test_tls.py", "faults/test_kills.py", "links/test_key_exchange.py",
+    "faults/test_between_statements.py", "faults/test_hsm_backends.py",
+    "links/test_file_updates.py", "life/test_life.py", "links/test_tls.py",
+    "faults/test_kills.py", "links/test_key_exchange.py",
     "test_retokenize_command.py", "faults/test_life_crowd.py", "ledger/test_embedded.py",
     "links/test_peers.py", "test_accounts_command.py", "ledger/test_embedded_root.py",
     "faults/test_secrecy.py", "hsm_aws/test_open.py", "faults/test_unwinding.py",
