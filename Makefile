@@ -33,7 +33,7 @@ $(DEV): $(RUN) requirements-dev.lock
 run: $(RUN) ## serve the demo on 127.0.0.1:8583, until Ctrl-C
 	@exec $(BIN)/switch run
 
-test: $(DEV) ## the whole test suite
+test: $(DEV) ## the test suite, but for what takes long (make faults has that too)
 	$(PYTEST) -n 4 --dist loadfile --no-loadscope-reorder -m "not long"
 
 check: $(DEV) ## style, types, layers

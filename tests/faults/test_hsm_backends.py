@@ -196,7 +196,9 @@ async def test_a_slow_one_tells_nothing_of_a_pin(
     """However slow it is, a wrong PIN is answered where a right one is, and then counts its try."""
     patient = 2.0  # so that a busy machine is not the slow one
     async with opened(backend, planes, budget=patient) as broken:
-        async with served(broken.hsm, database_url, tmp_path, hsm_budget=patient) as client:
+        async with served(
+            broken.hsm, database_url, tmp_path, hsm_budget=patient, answer_within_ms=6000
+        ) as client:
             if broken.aws is not None:
                 broken.aws.data.delay = share * patient
             if broken.peer is not None:
