@@ -39,7 +39,7 @@ LONGEST = (
     "links/test_file_updates.py", "life/test_life.py", "links/test_tls.py",
     "faults/test_kills.py", "links/test_key_exchange.py",
     "test_retokenize_command.py", "faults/test_life_crowd.py", "ledger/test_embedded.py",
-    "links/test_peers.py", "test_accounts_command.py", "ledger/test_embedded_root.py",
+    "faults/test_two_links.py", "test_accounts_command.py", "ledger/test_embedded_root.py",
     "faults/test_secrecy.py", "hsm_aws/test_open.py", "faults/test_unwinding.py",
     "contract/test_contract.py", "keys/test_oracles_card_keys.py", "links/test_headers.py",
     "test_commands.py", "links/test_stopping.py", "operate/test_admin.py",
