@@ -33,8 +33,8 @@ $(DEV): $(RUN) requirements-dev.lock
 run: $(RUN) ## serve the demo on 127.0.0.1:8583, until Ctrl-C
 	@exec $(BIN)/switch run
 
-test: $(DEV) ## the whole test suite
-	$(PYTEST) -n 3 --dist loadfile
+test: $(DEV) ## the test suite, but for what takes long (make faults has that too)
+	$(PYTEST) -n 4 --dist loadfile --no-loadscope-reorder -m "not long"
 
 check: $(DEV) ## style, types, layers
 	$(BIN)/ruff check
@@ -62,7 +62,7 @@ bench: $(DEV) ## throughput and latency against pgbench, on an empty database an
 bench-quick: $(DEV) ## the same in a minute, on an empty database
 	$(BIN)/python -m benchmarks.bench --seconds 5
 
-faults: $(DEV) ## only the tests that kill, stop and starve real processes
+faults: $(DEV) ## all tests that kill, stop, starve and flood real processes, also the long ones
 	$(PYTEST) tests/faults
 
 lock: ## write the lock files anew from pyproject.toml (needs pip-tools)

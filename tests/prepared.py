@@ -18,13 +18,17 @@ class Prepared:
 
     def lay(self, data_dir: Path) -> None:
         """Put a copy where a switch looks for its data, unless something is there."""
-        if self.place is None or data_dir.exists():
-            return
+        if self.place is not None and not data_dir.exists():
+            shutil.copytree(self.made(), data_dir, symlinks=True)
+
+    def made(self) -> Path:
+        """The folder, which is made where no test has asked before."""
+        assert self.place is not None
         if not self.place.exists():
             # In a thread: who asks may be within a loop.
             with ThreadPoolExecutor(1) as pool:
                 pool.submit(asyncio.run, _make(self.place)).result()
-        shutil.copytree(self.place, data_dir, symlinks=True)
+        return self.place
 
 
 async def _make(place: Path) -> None:

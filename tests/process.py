@@ -82,6 +82,7 @@ class Switch:
     def __init__(self, folder: Path, **settings: object) -> None:
         """Settings are by their keys, `database__connections`; nothing is started yet."""
         self.folder = folder
+        self.command = [COMMAND, "run"]
         self.settings: dict[str, object] = {
             "links__0__listen": "127.0.0.1:0",
             "links__0__answer_within_ms": 3000,
@@ -99,7 +100,7 @@ class Switch:
         self._log_from = self.log_file.stat().st_size if self.log_file.exists() else 0
         with self.log_file.open("ab") as out, self.error_file.open("ab") as errors:
             self.process = subprocess.Popen(
-                [COMMAND, "run"],
+                self.command,
                 cwd=self.folder,
                 env=environment(self.settings),
                 stdin=subprocess.DEVNULL,

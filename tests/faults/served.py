@@ -39,9 +39,14 @@ async def demo_ledger(database_url: str) -> AsyncIterator[Connection]:
 
 @contextlib.asynccontextmanager
 async def served(
-    hsm: Hsm, database_url: str, folder: Path, *, hsm_budget: float = 0.3
+    hsm: Hsm,
+    database_url: str,
+    folder: Path,
+    *,
+    hsm_budget: float = 0.3,
+    answer_within_ms: int = 3000,
 ) -> AsyncIterator[Client]:
-    """A client of the link; every answer must be sent within its deadline of three seconds."""
+    """A client of the link; every answer must be sent within its deadline."""
     ports: list[int] = []
 
     def on_event(name: str, **fields: Any) -> None:
@@ -62,7 +67,10 @@ async def served(
     )
     await books.open()
     settings = LinkSettings(
-        name="test", listen=Address("127.0.0.1", 0), answer_within_ms=3000, margin_ms=1500
+        name="test",
+        listen=Address("127.0.0.1", 0),
+        answer_within_ms=answer_within_ms,
+        margin_ms=1500,
     )
     issuer = Issuer(
         ledger=books,

@@ -25,6 +25,10 @@ async def _sleep() -> None:
     await asyncio.sleep(3600)
 
 
+async def _be_slow() -> None:
+    await asyncio.sleep(2)
+
+
 async def _be_gone() -> None:
     raise HsmUnavailable
 
@@ -79,7 +83,7 @@ async def client(
         yield client
 
 
-@pytest.mark.parametrize("fault", [_sleep, _be_gone], ids=["asleep", "gone"])
+@pytest.mark.parametrize("fault", [_sleep, _be_slow, _be_gone], ids=["asleep", "slow", "gone"])
 async def test_without_an_hsm_the_answer_is_91_and_a_repeat_is_decided(
     hsm: FaultyHsm, client: Client, ledger: Connection, fault: Callable[[], Awaitable[None]]
 ) -> None:

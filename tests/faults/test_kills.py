@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import os
 import signal
 
 from tests.client import connected
@@ -79,6 +80,44 @@ async def test_killed_backends_are_replaced(switch: Switch) -> None:
         await load.more(50)
     assert set(map(code, load.answered.values())) <= {"00", "91"}
     await settled(connection, load)
+    await connection.close()
+    await ask_again(switch, load)
+
+
+async def test_a_backend_that_is_killed_under_load(switch: Switch) -> None:
+    """kill -9 of one backend: Postgres starts its sessions anew; 91 meanwhile, nothing is lost."""
+    load = Load()
+    async with connected(switch.port()) as client, loading(client, load):
+        for _ in range(3):
+            await load.more(100)
+            connection = await switch.connect()
+            pid = await connection.fetchval(
+                "SELECT pid FROM pg_stat_activity WHERE application_name = 'switch' LIMIT 1"
+            )
+            os.kill(pid, signal.SIGKILL)
+            connection.terminate()
+        await load.more(100)
+    assert set(map(code, load.answered.values())) <= {"00", "91"}
+    assert load.asked.keys() == load.answered.keys()
+    connection = await switch.connect()
+    await settled(connection, load)
+    await connection.close()
+    await ask_again(switch, load)
+
+
+async def test_a_switch_that_is_told_to_stop_under_load(switch: Switch) -> None:
+    """SIGTERM under load: what was taken is answered, what was told stays true after a restart."""
+    load = Load()
+    async with connected(switch.port()) as client, loading(client, load):
+        await load.more(200)
+        assert 0 == await asyncio.to_thread(switch.stop)
+    assert {"00"} == set(map(code, load.answered.values()))
+    assert load.answered.keys() == {
+        line["rrn"] for line in switch.lines("message") if line["rrn"] in load.asked
+    }
+    await asyncio.to_thread(switch.start)
+    connection = await switch.connect()
+    await check(connection, load)
     await connection.close()
     await ask_again(switch, load)
 

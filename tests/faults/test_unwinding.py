@@ -76,8 +76,9 @@ async def test_a_repeat_while_its_original_is_taken_back_is_not_approved(
         assert "05" == code(await client.ask(asked))
 
 
+@pytest.mark.parametrize("seconds", [0.5, pytest.param(3.0, marks=pytest.mark.long)])
 async def test_a_stopped_postgres_is_answered_91_and_nothing_stays_held(
-    switch: Switch, ledger: Connection, card: CardInHand
+    switch: Switch, ledger: Connection, seconds: float
 ) -> None:
     """SIGSTOP of all of Postgres under load: 91 in time, and what commits late is undone."""
     load = Load()
@@ -85,7 +86,7 @@ async def test_a_stopped_postgres_is_answered_91_and_nothing_stays_held(
         await load.more(100)
         switch.signal_postgres(signal.SIGSTOP)
         await load.more(20, "91")
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(seconds)
         switch.signal_postgres(signal.SIGCONT)
         await load.more(100)
     assert load.asked.keys() == load.answered.keys()

@@ -26,15 +26,7 @@ def planes() -> Iterator[Rig]:
 def mended(planes: Rig) -> Iterator[Rig]:
     """The same, with every knob as it was."""
     yield planes
-    data = planes.data
-    data.stop()
-    data.delay, data.silent, data.lie, data.refusal = 0.0, False, "", None
-    data.refusals.clear()
-    data.operations.untranslated.clear()
-    data.operations.no_pin_block_is_invalid_pin = True
-    data.asked.clear()
-    data.connections.clear()
-    data.start()
+    planes.data.mend()
 
 
 @pytest_asyncio.fixture

@@ -77,6 +77,17 @@ class Simulator:
         self._thread.join()
         self._thread = None
 
+    def mend(self) -> None:
+        """Begin anew, with every knob as it was and nothing asked."""
+        self.stop()
+        self.delay, self.silent, self.lie, self.refusal = 0.0, False, "", None
+        self.refusals.clear()
+        self.operations.untranslated.clear()
+        self.operations.no_pin_block_is_invalid_pin = True
+        self.asked.clear()
+        self.connections.clear()
+        self.start()
+
     def operations_asked(self) -> list[str]:
         """The operations, in order."""
         return [operation for operation, _ in self.asked]

@@ -1,4 +1,4 @@
-"""Peers that connect too often, say nothing, stop halfway, or never read."""
+"""Peers that connect too often, say nothing, or stop halfway."""
 
 from __future__ import annotations
 
@@ -7,21 +7,14 @@ import contextlib
 import os
 import signal
 import socket
-import time
-from pathlib import Path
 
 from specs.spec import load as load_spec
 from switch.wire.frame import Framing
 from switch.wire.message import encode
 from tests.client import all_of, connected
-from tests.links.conftest import CARDS, locked
-from tests.process import PATIENCE_SECONDS, Switch
+from tests.links.conftest import locked
+from tests.process import Switch
 from tests.traffic import CardInHand, code, echo, purchase
-
-#: What the memory of a switch may grow by for one peer that does not read, in KiB.
-MEMORY_KIB = 32 * 1024
-#: A peer that could send nothing for this long is not being read from, in seconds.
-NOT_TAKEN_SECONDS = 1.0
 
 
 async def test_connections_beyond_the_limit_are_refused(switch: Switch) -> None:
@@ -103,78 +96,6 @@ async def test_an_approval_whose_peer_has_gone_stays(
         answer = await client.ask(asked)
     assert "00" == code(answer)
     assert switch.wait_for("message", rrn=asked.fields[37], outcome="sent")["repeat"]
-
-
-def memory_kib(pid: int) -> int:
-    """What a process has in memory."""
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
-            return int(line.split()[1])
-    raise AssertionError("no such process")
-
-
-def small_socket(port: int) -> socket.socket:
-    """A connection whose buffers are small, on both ends."""
-    one = socket.socket()
-    one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    one.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 536)
-    one.connect(("127.0.0.1", port))
-    one.setblocking(False)
-    return one
-
-
-async def send_until_not_taken(one: socket.socket, frames: list[bytes]) -> int:
-    """Send frames in order, again and again, until nothing is taken any more; the bytes taken."""
-    data, sent = memoryview(b"".join(frames)), 0
-    taken_at = start = time.monotonic()
-    while time.monotonic() - taken_at < NOT_TAKEN_SECONDS:
-        assert time.monotonic() - start < PATIENCE_SECONDS, "all is taken from who does not read"
-        try:
-            sent += one.send(data[sent % len(data) :])
-            taken_at = time.monotonic()
-        except BlockingIOError:
-            await asyncio.sleep(0.005)
-    return sent
-
-
-async def test_a_peer_that_never_reads_costs_only_itself(
-    switch: Switch, cards: list[CardInHand]
-) -> None:
-    """Who never reads is not read from and is closed; what it was not told is taken back."""
-    messages = [purchase(cards[number % CARDS]) for number in range(6000)]
-    frame = Framing.parse("2-byte").frame
-    frames = [frame(encode(message, load_spec("iso87-ascii"))) for message in messages]
-    before = memory_kib(switch.pid)
-
-    one = small_socket(switch.port())
-    try:
-        peer = "{}:{}".format(*one.getsockname())
-        sending = asyncio.create_task(send_until_not_taken(one, frames))
-        # A link's peers share its limits: who notices nothing is on another.
-        async with connected(switch.port("ascii4"), framing="4-ascii") as neighbour:
-            while not sending.done():
-                assert "00" == code(await neighbour.ask(purchase(cards[150])))
-                await asyncio.sleep(0.02)
-        await sending
-        assert memory_kib(switch.pid) - before < MEMORY_KIB
-        switch.wait_for("peer_not_reading", peer=peer)
-        switch.wait_for("link_down", peer=peer)
-    finally:
-        one.close()
-
-    untold = {line["rrn"] for line in switch.lines("message", outcome="unread", reason="approved")}
-    assert untold, "nothing was decided for the peer while it was stuck"
-    connection = await switch.connect()
-    try:
-        rows = await connection.fetch(
-            """SELECT z.unwound_at IS NOT NULL AND h.state = 'unwound' AS is_taken_back
-                 FROM authorizations z JOIN holds h USING (account_id, authorization_id)
-                WHERE z.rrn = ANY ($1)""",
-            list(untold),
-        )
-        assert [True] * len(untold) == [row[0] for row in rows]
-    finally:
-        await connection.close()
 
 
 def fill(port: int, frames: bytes) -> socket.socket:
