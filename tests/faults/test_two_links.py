@@ -25,7 +25,7 @@ from tests.process import PATIENCE_SECONDS, Switch, running
 from tests.traffic import add_load_cards, code, load_card, purchase
 
 CARDS = 200
-IN_FLIGHT_MAX = 40
+IN_FLIGHT_MAX = 256
 #: A decision takes so long, one after the other on each of two connections: 100 a second.
 DECISION_SECONDS = 0.02
 #: For a second ten times that comes over one link, and a little over the other.
@@ -33,6 +33,7 @@ TICKS, TICK_SECONDS, FLOOD, TRICKLE = 20, 0.05, 50, 1
 
 LINKS: dict[str, object] = {
     "database__connections": 2,
+    "database__batch_max": 1,
     "links__0__answer_within_ms": 3000,
     "links__0__margin_ms": 1500,
     "links__0__in_flight_max": IN_FLIGHT_MAX,
