@@ -13,7 +13,9 @@ import orjson
 from specs.spec import SpecError
 from specs.spec import load as load_spec
 from switch.commands.base import EXIT_DIFFERENT, EXIT_REFUSED, Refusal, main, to_the_end
-from switch.operate.replay import Player, ReplayError, form_of, read_capture, read_scenario
+from switch.operate.replay import ReplayError
+from switch.operate.replay.one_by_one import Player
+from switch.operate.replay.scenario import form_of, read_capture, read_scenario
 from switch.wire.describe import as_json
 from switch.wire.describe import describe as in_words
 from switch.wire.header import KINDS

@@ -14,7 +14,7 @@ import pytest
 from click.testing import Result
 
 from specs.spec import load as load_spec
-from switch.operate.replay import Step, read_scenario
+from switch.operate.replay.scenario import Step, read_scenario
 from switch.wire.message import Message, encode
 from tests.process import Switch, running, until
 from tests.traffic import GOLDEN

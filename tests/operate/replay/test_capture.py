@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from switch.operate.capture import CaptureError, client_bytes
+from switch.operate.replay.capture import CaptureError, client_bytes
 from tests.traffic import GOLDEN
 
 CLIENT, SERVER = (b"\x7f\x00\x00\x01", 40_000), (b"\x7f\x00\x00\x02", 8583)
