@@ -1,4 +1,4 @@
-"""Recorded messages in files: scenarios, packet captures, lines of hex."""
+"""Scenarios: what to send and what its answers should be, a message a line."""
 
 from __future__ import annotations
 
@@ -11,11 +11,9 @@ import orjson
 
 from specs.spec import Spec
 from switch.operate.replay.error import ReplayError
-from switch.wire.conversation import Event, Format, Malformed, Receiver
-from switch.wire.error import FrameError
+from switch.wire.conversation import Event, Format, Malformed
 from switch.wire.frame import Framing
 from switch.wire.header import HeaderError, Opened, header_of
-from switch.wire.message import Message, MessageError, decode
 
 _BINARY = "0x"
 
@@ -30,6 +28,8 @@ class Step:
     fields: dict[int, str] = field(repr=False)  #: a value may be "from N": of that answer
     payload: bytes | None = field(repr=False)  #: as recorded; none where it must be encoded
     expect: dict[str, str] | None  #: none: nothing to compare with
+    at: float | None = None  #: seconds, by the recording's clock; none: it has no times
+    connection: int = 0  #: of a capture, in the order of their beginnings
 
 
 def read_scenario(path: Path, spec: Spec) -> list[Step]:
@@ -51,32 +51,6 @@ def form_of(framing: str, header: str = "none", header_hex: str = "") -> Format:
         raise ReplayError(str(error)) from None
 
 
-def read_capture(path: Path, spec: Spec, form: Format, expect: Path | None) -> list[Step]:
-    """Read what the client sent in a capture; expectations come from a scenario with those bytes.
-
-    Without `expect` a scenario of the same name beside the capture is taken.
-    """
-    # Imported where it is used: dpkt would cost every command a tenth of a second.
-    from switch.operate.replay.capture import CaptureError, client_bytes
-
-    beside = path.with_suffix(".jsonl")
-    scenario = expect or (beside if beside.is_file() else None)
-    known = {step.payload: step for step in (read_scenario(scenario, spec) if scenario else [])}
-    try:
-        payloads = list(messages_of(Receiver(form).receive(client_bytes(path))))
-    except (CaptureError, FrameError, HeaderError) as error:
-        raise ReplayError(f"{path}: {error}") from None
-    steps = []
-    for number, payload in enumerate(payloads, start=1):
-        step = known.get(payload)
-        if step is None:
-            message = _readable(payload, spec, f"{path}: message {number}")
-            fields = dict(message.fields)
-            step = Step(number, "", message.mti, fields, payload, None)
-        steps.append(step)
-    return steps
-
-
 def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     for number, line in enumerate(path.read_bytes().splitlines(), start=1):
         try:
@@ -95,6 +69,7 @@ def _step(number: int, row: dict[str, Any], path: Path) -> Step:
             fields={int(de): _plain(value) for de, value in row["fields"].items()},
             payload=bytes.fromhex(row["hex"]) if row.get("hex") else None,
             expect=row.get("expect"),
+            at=None if row.get("at") is None else float(row["at"]),
         )
     except (ValueError, TypeError, AttributeError):
         raise ReplayError(f"{path}: line {number}: fields or hex are not a message's") from None
@@ -103,13 +78,6 @@ def _step(number: int, row: dict[str, Any], path: Path) -> Step:
 def _plain(value: str) -> str:
     """Binary is marked `0x` in a scenario and stands as hex in a message."""
     return value.removeprefix(_BINARY)
-
-
-def _readable(payload: bytes, spec: Spec, where: str) -> Message:
-    try:
-        return decode(payload, spec)
-    except MessageError as error:
-        raise ReplayError(f"{where}: {error}") from None
 
 
 def messages_of(events: Iterable[Event]) -> Iterator[bytes]:
