@@ -33,6 +33,19 @@ class _Step:
     is_packed: bool  #: the length counts half bytes
 
 
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """Where everything stands in messages with the same bitmaps and the same lengths."""
+
+    lengths: tuple[tuple[slice, bytes], ...]
+    places: Mapping[int, slice]
+    end: int
+
+    def fits(self, payload: bytes) -> bool:
+        """Whether a message with the same bitmaps has the same lengths."""
+        return all([payload[place] == raw for place, raw in self.lengths])  # noqa: C419 - faster
+
+
 class Places:
     """The places of some fields in the messages of one dialect, or of all its fields."""
 
@@ -44,33 +57,47 @@ class Places:
         self._is_binary = spec.codec["p"]["data_enc"] == "b"
         self._has_third = spec.has_third_bitmap
         self._known: dict[bytes, tuple[_Step, ...]] = {}
+        self._last: dict[bytes, _Layout] = {}
 
-    def of(self, payload: bytes) -> dict[int, slice]:
+    def of(self, payload: bytes) -> Mapping[int, slice]:
         """Where the values of the fields stand, without their lengths, by DE number.
 
         Raises `MessageError` where the bytes end before the last of them.
         """
         try:
             bitmaps = self._bitmaps(payload)
-            at = self._mti_size + len(bitmaps)
-            found: dict[int, slice] = {}
-            wanted = self._wanted
-            for step in self._known.get(bitmaps) or self._way(bitmaps):
-                size = step.size
-                if step.length_size:
-                    start = at + step.length_size
-                    size = step.length(payload[at:start])
-                    if step.is_packed:
-                        size = (size + 1) // 2
-                    at = start
-                if step.number in wanted:
-                    found[step.number] = slice(at, at + size)
-                at += size
+            # Most messages of a link are as long in every field as the one before them.
+            last = self._last.get(bitmaps)
+            if last is None or not last.fits(payload):
+                last = self._layout(payload, bitmaps)
         except (ValueError, KeyError, IndexError):
             raise MessageError("format", "bitmap") from None
-        if at > len(payload):
+        if last.end > len(payload):
             raise MessageError("length", "bitmap")
-        return found
+        return last.places
+
+    def _layout(self, payload: bytes, bitmaps: bytes) -> _Layout:
+        """Walk through the lengths of a message."""
+        at = self._mti_size + len(bitmaps)
+        places: dict[int, slice] = {}
+        lengths = []
+        for step in self._known.get(bitmaps) or self._way(bitmaps):
+            size = step.size
+            if step.length_size:
+                start = at + step.length_size
+                raw = payload[at:start]
+                lengths.append((slice(at, start), raw))
+                size = step.length(raw)
+                if step.is_packed:
+                    size = (size + 1) // 2
+                at = start
+            if step.number in self._wanted:
+                places[step.number] = slice(at, at + size)
+            at += size
+        layout = _Layout(tuple(lengths), places, at)
+        if len(self._last) < _KNOWN_MAX or bitmaps in self._last:
+            self._last[bitmaps] = layout
+        return layout
 
     def _bitmaps(self, payload: bytes) -> bytes:
         """All bitmaps, as they stand: each says in its first bit whether another follows."""

@@ -10,7 +10,7 @@ from specs.spec import Spec, known, load
 from switch.wire.error import MessageError
 from switch.wire.message import Message, encode
 from switch.wire.places import Places, to_wire
-from tests.wire.strategies import messages
+from tests.wire.strategies import messages, values
 
 SPECS = [load(name) for name in known()]
 dialects = st.sampled_from(SPECS)
@@ -56,3 +56,17 @@ def test_a_message_that_is_cut_is_refused(spec: Spec) -> None:
     payload = encode(Message(f"{spec.version}800", {7: "1122080007"}), spec)
     with pytest.raises(MessageError):
         Places(spec).of(payload[:-1])
+
+
+@given(st.data(), dialects)
+def test_what_came_before_changes_nothing(data: st.DataObject, spec: Spec) -> None:
+    """Messages with the same fields and other lengths are each read by their own."""
+    message = data.draw(messages(spec))
+    others = {
+        number: data.draw(values(spec.fields[number]), label=str(number))
+        for number in message.fields
+    }
+    places = Places(spec)
+    for each in (message, Message(message.mti, others), message):
+        payload = encode(each, spec)
+        assert Places(spec).of(payload) == places.of(payload)

@@ -102,8 +102,12 @@ class Book:
         self._sent: dict[bytes, list[Sent]] = {}
 
     def send(self, sent: Sent) -> None:
-        """Note a message that wants an answer."""
-        self._sent.setdefault(_name(sent), []).append(sent)
+        """Note a message that wants an answer. Of those with its name only the open ones stay."""
+        name = _name(sent)
+        same = self._sent.get(name)
+        self._sent[name] = (
+            [sent] if same is None else [s for s in same if not s.is_answered] + [sent]
+        )
 
     def forget(self, sent: Sent) -> None:
         """What answers it from now on is unasked."""

@@ -101,7 +101,7 @@ def _plot(lines: Sequence[Line], x_text: Callable[[float], str], y_text: Callabl
     wide, high = _WIDTH - _LEFT - _RIGHT, _HEIGHT - _TOP - _BOTTOM
 
     def at(x: float, y: float) -> str:
-        return f"{_LEFT + x / most_x * wide:.1f},{_TOP + high - y / most_y * high:.1f}"
+        return f"{_LEFT + x / most_x * wide:.0f},{_TOP + high - y / most_y * high:.0f}"
 
     drawn = [f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img">']
     for part in range(5):
@@ -117,7 +117,8 @@ def _plot(lines: Sequence[Line], x_text: Callable[[float], str], y_text: Callabl
         for x in _ticks(most_x)
     ]
     for place, (kind, name, points) in enumerate(lines):
-        path = " ".join(at(x, y) for x, y in points)
+        # What stands on the same pixel is drawn once: a tail has thousands of latencies.
+        path = " ".join(dict.fromkeys(at(x, y) for x, y in points))
         x, y = _LEFT + 10 + place * 90, _TOP + 6
         drawn.append(
             f'<polyline class="{kind}" points="{path}"/>'

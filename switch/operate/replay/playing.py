@@ -97,10 +97,10 @@ class LoadPlayer:
     def _give_up(self) -> None:
         """What has no answer by now counts as one that took the whole timeout, at the least."""
         self.tally.unanswered += sum(not sent.is_answered for _, sent in self._waiting)
-        if self.tally.unanswered:
-            self.tally.latencies.add(self._load.timeout, self.tally.unanswered)
         if self._clockwork.has_counted:
             self._on_second(self._clockwork.end(self._in_flight))
+        if self.tally.unanswered:
+            self.tally.latencies.add(self._load.timeout, self.tally.unanswered)
 
     def _play(self, peers: list[Peer]) -> None:
         began = time.perf_counter()

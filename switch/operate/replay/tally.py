@@ -87,7 +87,7 @@ class Tally:
 
 
 class Clockwork:
-    """Cuts a load in seconds."""
+    """Cuts a load in seconds. The whole has the latencies of those that are over."""
 
     def __init__(self, tally: Tally) -> None:
         self._tally = tally
@@ -100,7 +100,6 @@ class Clockwork:
     def add(self, latency: float) -> None:
         """Take in one answer."""
         self._latencies.add(latency)
-        self._tally.latencies.add(latency)
 
     @property
     def has_counted(self) -> bool:
@@ -128,6 +127,7 @@ class Clockwork:
             self._latencies.max,
         )
         self._tally.timeline.append(second)
+        self._tally.latencies.merge(self._latencies)
         self._begin()
         return second
 
