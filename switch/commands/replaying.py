@@ -43,6 +43,8 @@ from switch.wire.message import Message, MessageError, encode
 
 _POSITIVE = click.FloatRange(0, min_open=True)
 _IN_FLIGHT = 64
+#: Figures of which there must be none, where no threshold says otherwise.
+_NONE_OF = ("wrong", "unanswered", "lost", "missing", "broken")
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,23 +187,35 @@ def _play_load(
         keep_approvals=pace.checks_ledger,
         on_second=lambda second: click.echo(progress(second), err=True),
     )  # fmt: skip
-    tally = _to_its_end(player)
+    is_whole = True
+    try:
+        player.play()
+    except KeyboardInterrupt:  # what was measured until then is told all the same
+        is_whole = False
+    tally = player.tally
     if pace.checks_ledger:
         # A fresh message is new; of another the row may be as old as its first sending.
         since = datetime.fromtimestamp(now, UTC) - timedelta(minutes=1) if pace.is_fresh else None
         to_the_end(check_ledger(settings_of(config), tally, since))
-    missed = [t for t in pace.thresholds if not t.is_met(tally.figure(t.figure))]
+    missed = [each for each in _held(pace.thresholds) if _is_missed(each, tally)]
     _tell(tally, pace, fresh, left_out, missed)
-    if missed or tally.wrong or tally.missing or tally.broken:
+    if not is_whole:
+        raise click.Abort
+    if missed:
         sys.exit(EXIT_DIFFERENT)
 
 
-def _to_its_end(player: LoadPlayer) -> Tally:
-    """An interrupted load has its figures too."""
-    try:
-        return player.play()
-    except KeyboardInterrupt:
-        return player.tally
+def _held(given: Sequence[Threshold]) -> list[Threshold]:
+    """What holds without being said, unless something else is said of it; and what is said."""
+    said = {each.figure for each in given}
+    return [*(parse(f"{figure}=0") for figure in _NONE_OF if figure not in said), *given]
+
+
+def _is_missed(threshold: Threshold, tally: Tally) -> bool:
+    """Whether a figure is not as it must be. A ledger that nobody looked at misses nothing."""
+    if getattr(tally, threshold.figure, 0) is None:
+        return False
+    return not threshold.is_met(tally.figure(threshold.figure))
 
 
 def _load(steps: Sequence[Step], addresses: Sequence[str], timeout: float, pace: Pace) -> Load:

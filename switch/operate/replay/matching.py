@@ -48,7 +48,9 @@ class Expected:
     @classmethod
     def of(cls, step: Step, spec: Spec) -> Expected:
         """Of a step's expectations those that every answer can be held to."""
-        if not mti.is_request(step.mti) or _STAN not in step.fields:
+        message_class = spec.classes.get(mti.without_repeat(step.mti))
+        is_answered = message_class is None or bool(message_class.echoed)
+        if not mti.is_request(step.mti) or not is_answered or _STAN not in step.fields:
             return cls(b"", {}, frozenset(), is_decision=False)
         encoding = spec.codec["t"]["data_enc"]
         answer = mti.response(step.mti)
@@ -59,7 +61,6 @@ class Expected:
             if len(value) == field_.length and field_.pattern.fullmatch(value):
                 wire = _wire(value, number, spec)
                 values |= {number: wire} if wire is not None else {}
-        message_class = spec.classes.get(mti.without_repeat(step.mti))
         echoed = message_class.echoed if message_class else ()
         return cls(
             bytes.fromhex(answer) if encoding == "b" else answer.encode(encoding),

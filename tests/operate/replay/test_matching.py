@@ -118,12 +118,15 @@ def test_nonsense_is_unreadable(payload: bytes) -> None:
     assert Verdict.UNREADABLE is Book(ASCII).receive(payload).verdict
 
 
-def test_what_wants_no_answer_expects_none() -> None:
-    """A recorded answer to somebody's request, and a message without a STAN."""
-    for fields in ({11: "000001", 39: "00"}, {7: "1122120000"}):
-        asked = "0810" if 39 in fields else "0800"
-        step = Step(1, "", asked, fields, b"", {"39": "00"})
-        assert b"" == Expected.of(step, ASCII).head
+@pytest.mark.parametrize(
+    ("asked", "fields"),
+    [("0810", {11: "000001", 39: "00"}), ("0180", FIELDS), ("0800", {7: "1122120000"})],
+    ids=["a response", "an acknowledgement", "no STAN"],
+)
+def test_what_wants_no_answer_expects_none(asked: str, fields: dict[int, str]) -> None:
+    """What nobody answers, and what no answer could be told by."""
+    step = Step(1, "", asked, fields, b"", {"39": "00"})
+    assert b"" == Expected.of(step, ASCII).head
 
 
 #: DE39 as three digits, packed with a spare half byte on either side.
