@@ -43,6 +43,7 @@ from switch.wire.message import Message, MessageError, encode
 
 _POSITIVE = click.FloatRange(0, min_open=True)
 _IN_FLIGHT = 64
+_FROM, _AUTHORIZATION_CODE, _CODE_SIZE = "from ", 38, 6
 #: Figures of which there must be none, where no threshold says otherwise.
 _NONE_OF = ("wrong", "unanswered", "lost", "missing", "broken")
 
@@ -174,7 +175,7 @@ def _play_load(
     only: tuple[str, ...], pace: Pace, config: Path | None,
 ) -> None:  # fmt: skip
     """Play, tell, and end with the exit code of what was not as expected."""
-    playable, left_out = _encoded(steps, spec, only)
+    playable, left_out = _encoded(steps, spec, only, is_fresh=pace.is_fresh)
     now = time.time()
     fresh = None
     if pace.is_fresh:
@@ -239,12 +240,13 @@ def _load(steps: Sequence[Step], addresses: Sequence[str], timeout: float, pace:
 
 
 def _encoded(
-    steps: Sequence[Step], spec: Spec, only: tuple[str, ...]
+    steps: Sequence[Step], spec: Spec, only: tuple[str, ...], *, is_fresh: bool
 ) -> tuple[list[Step], list[Step]]:
-    """The steps as bytes, and those that a load leaves out: they need an earlier answer."""
+    """The steps as bytes, and those that are left out: they need an earlier answer."""
     playable, left_out = [], []
-    for step in steps:
-        if step.payload is None and any(v.startswith("from ") for v in step.fields.values()):
+    for recorded in steps:
+        step = _with_room_for_code(recorded) if is_fresh else recorded
+        if step.payload is None and any(v.startswith(_FROM) for v in step.fields.values()):
             left_out.append(step)
             continue
         try:
@@ -256,6 +258,16 @@ def _encoded(
             dataclasses.replace(step, payload=payload, expect=step.expect if held else None)
         )
     return playable, left_out
+
+
+def _with_room_for_code(step: Step) -> Step:
+    """A message that brings an earlier answer's DE38: it is put there when it is known."""
+    code = step.fields.get(_AUTHORIZATION_CODE, "")
+    source = code.removeprefix(_FROM)
+    if step.payload is not None or source == code or not source.isdecimal():
+        return step
+    fields = step.fields | {_AUTHORIZATION_CODE: "0" * _CODE_SIZE}
+    return dataclasses.replace(step, fields=fields, code_from=int(source))
 
 
 def _tell(

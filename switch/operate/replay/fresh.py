@@ -3,8 +3,9 @@ Makes new messages of recorded ones, so that nobody takes them for repeats.
 
 STAN, moment and RRN are made anew, and with them what refers to them: a repeat keeps the
 identity of its first copy, a reversal names the new original, a completion has the new RRN of
-its authorization. What was made over them is made again: a cryptogram with the card's next
-counter, a message authentication code. A code that was wrong when recorded stays wrong.
+its authorization and the code that this was answered with. What was made over them is made
+again: a cryptogram with the card's next counter, a message authentication code. One that was
+wrong when recorded stays wrong.
 
 A PIN block is over PIN and PAN, which stay, so it stays too.
 """
@@ -21,6 +22,7 @@ from typing import Protocol
 from specs.spec import Spec
 from specs.tlv import TlvError, decode_ber, encode_ber
 from switch.operate.replay.scenario import Step
+from switch.wire.error import MessageError
 from switch.wire.mac import MAC, MAC_2, put_mac, split_mac
 from switch.wire.message import Message, encode
 from switch.wire.places import Places, to_wire
@@ -28,7 +30,7 @@ from switch.wire.versions import version_of
 
 __all__ = ["Fresh", "Outgoing", "Remaker", "patched"]
 
-_PAN, _STAN, _TRACK_2, _RRN, _SEQUENCE_NUMBER, _ICC_DATA = 2, 11, 35, 37, 23, 55
+_PAN, _STAN, _SEQUENCE_NUMBER, _TRACK_2, _RRN, _CODE, _ICC_DATA = 2, 11, 23, 35, 37, 38, 55
 _MTI_DIGITS = 4
 _ATC, _ARQC, _DATE, _CHIP_SEQUENCE_NUMBER = "9F36", "9F26", "9A", "5F34"
 _ATCS = 1 << 16
@@ -64,6 +66,15 @@ class Outgoing:
     payload: bytes = field(repr=False)
     places: Mapping[int, slice]
 
+    @classmethod
+    def recorded(cls, step: Step, places: Places) -> Outgoing:
+        """A step's bytes as they are. What is no message goes out too, and has no fields."""
+        payload = step.payload or b""
+        try:
+            return cls(payload, places.of(payload))
+        except MessageError:
+            return cls(payload, {})
+
 
 @dataclass(frozen=True, slots=True)
 class _Template:
@@ -74,7 +85,8 @@ class _Template:
     own: tuple[str, str]  #: STAN and moment, as recorded
     times: tuple[int, ...]
     original: tuple[str, tuple[str, str], str] | None  #: MTI, STAN and moment, the rest
-    tags: _Tags | None  #: of a right cryptogram
+    code_from: int | None  #: the place of the message whose answer brings DE38
+    tags: _Tags | None = field(repr=False)  #: of a right cryptogram
     mac_field: int | None  #: of a right code
 
 
@@ -99,11 +111,16 @@ class Fresh:
             for (number, digits), form in _MOMENTS.items()
             if spec.fields[number].length == digits
         } | ({13: _DATE_1987} if spec.version == "0" else {})
+        self._place_of = {step.number: place for place, step in reversed([*enumerate(steps)])}
         self._templates = [self._template(step) for step in steps]
+        self._sources = {each.code_from for each in self._templates}
+        self.round = 0
         self.begin_round()
 
     def begin_round(self) -> None:
         """From here on every identity is another than before."""
+        self.round += 1
+        self._codes: dict[int, str] = {}
         self._identities: dict[tuple[str, str], tuple[str, dict[int | str, str]]] = {}
         self._rrns: dict[str, str] = {}
         self._icc_data: dict[tuple[tuple[str, str], str], str] = {}
@@ -113,6 +130,11 @@ class Fresh:
         """The highest counter that any card has had; none: no cryptogram was made."""
         return self._atc_from + max(self._atcs.values()) - 1 if self._atcs else None
 
+    def learn(self, round_: int, place: int, code: str) -> None:
+        """Take DE38 of an answer to a message of a round: later messages of that round bring it."""
+        if place in self._sources and round_ == self.round and code:
+            self._codes[place] = code
+
     def make(self, place: int) -> Outgoing:
         """The message that stands there in the recording, new."""
         template = self._templates[place]
@@ -120,9 +142,14 @@ class Fresh:
         if not changes:
             return template.sent
         places = template.sent.places
-        payload = patched(template.sent.payload, changes, places, self._spec)
+        payload = None
+        is_without_code = template.code_from is not None and _CODE not in changes
+        if not is_without_code:
+            payload = patched(template.sent.payload, changes, places, self._spec)
         if payload is None:
             fields = {**template.step.fields, **changes}
+            if is_without_code:
+                del fields[_CODE]  # the recorded one is of a purchase that is no more
             payload = encode(Message(template.step.mti, fields), self._spec)
             places = self._places.of(payload)
         if template.mac_field is not None:
@@ -133,13 +160,15 @@ class Fresh:
     def _changes(self, template: _Template) -> dict[int, str]:
         """The fields that are other than recorded."""
         fields = template.step.fields
-        if _STAN not in fields:
+        if _STAN not in template.sent.places:
             return {}
         stan, texts = self._identity(template.own)
         changes = {number: texts[number] for number in template.times}
         changes[_STAN] = stan
         if _RRN in fields:
             changes[_RRN] = self._rrn(fields[_RRN], texts)
+        if template.code_from in self._codes:
+            changes[_CODE] = self._codes[template.code_from]
         if template.original is not None:
             original, of, rest = template.original
             stan, texts = self._identity(of)
@@ -193,18 +222,19 @@ class Fresh:
         return known
 
     def _template(self, step: Step) -> _Template:
-        payload = step.payload or b""
-        fields, moment = step.fields, self._version.moment
+        sent = Outgoing.recorded(step, self._places)
+        fields, moment = step.fields if sent.places else {}, self._version.moment
         times = tuple(number for number in self._moments if number in fields)
         own = (fields.get(_STAN, ""), fields.get(moment, ""))
         return _Template(
             step,
-            Outgoing(payload, self._places.of(payload)),
+            sent,
             own,
             times,
             self._original(step),
+            self._place_of.get(step.code_from) if step.code_from is not None else None,
             self._right_tags(step),
-            self._right_mac(payload),
+            self._right_mac(sent),
         )
 
     def _original(self, step: Step) -> tuple[str, tuple[str, str], str] | None:
@@ -227,13 +257,13 @@ class Fresh:
         self.left["cryptograms"] += 1
         return None
 
-    def _right_mac(self, payload: bytes) -> int | None:
-        authenticated = split_mac(payload, self._spec)
-        if authenticated is None:
+    def _right_mac(self, sent: Outgoing) -> int | None:
+        authenticated = split_mac(sent.payload, self._spec)
+        if authenticated is None or not sent.places:
             return None
         code = self._remaker.mac(authenticated.data)
         if code[: len(authenticated.mac)] == authenticated.mac:
-            return max(number for number in self._places.of(payload) if number in (MAC, MAC_2))
+            return MAC_2 if MAC_2 in sent.places else MAC
         self.left["MACs"] += 1
         return None
 

@@ -46,12 +46,17 @@ class Expected:
     is_decision: bool  #: of which an approval leaves a row in the ledger
 
     @classmethod
+    def nothing(cls) -> Expected:
+        """What no answer comes to."""
+        return cls(b"", {}, frozenset(), is_decision=False)
+
+    @classmethod
     def of(cls, step: Step, spec: Spec) -> Expected:
         """Of a step's expectations those that every answer can be held to."""
         message_class = spec.classes.get(mti.without_repeat(step.mti))
         is_answered = message_class is None or bool(message_class.echoed)
         if not mti.is_request(step.mti) or not is_answered or _STAN not in step.fields:
-            return cls(b"", {}, frozenset(), is_decision=False)
+            return cls.nothing()
         encoding = spec.codec["t"]["data_enc"]
         answer = mti.response(step.mti)
         values: dict[int, bytes] = {}
@@ -75,6 +80,7 @@ class Sent:
     """A message on its way."""
 
     step: int  #: its place in the recording
+    round: int  #: of fresh messages; 0: as recorded
     due: float  #: when it was to be sent, in the player's seconds
     message: Outgoing
     expected: Expected

@@ -28,7 +28,7 @@ from switch.wire.conversation import Format
 from switch.wire.places import Places
 from switch.wire.versions import version_of
 
-_PAN, _STAN, _RRN, _CODE = 2, 11, 37, 39
+_PAN, _STAN, _RRN, _AUTHORIZATION_CODE, _CODE = 2, 11, 37, 38, 39
 
 #: Messages that go out before answers are looked at again, where a load falls behind.
 _AT_ONCE_MAX = 64
@@ -66,10 +66,11 @@ class LoadPlayer:
         self._steps, self._spec, self._form, self._load = steps, spec, form, load
         self._fresh, self._on_second = fresh, on_second
         places = Places(spec)
-        self._recorded = [
-            Outgoing(step.payload, places.of(step.payload)) for step in steps if step.payload
+        self._recorded = [Outgoing.recorded(step, places) for step in steps]
+        self._expected = [
+            Expected.of(step, spec) if message.places else Expected.nothing()
+            for step, message in zip(steps, self._recorded, strict=True)
         ]
-        self._expected = [Expected.of(step, spec) for step in steps]
         self._moment = version_of(spec).moment
         self._lanes = _lanes(steps)
         self._clockwork = Clockwork(self.tally)
@@ -157,7 +158,7 @@ class LoadPlayer:
         self.tally.sent += 1
         expected = self._expected[place]
         if expected.head:
-            sent = Sent(place, due, message, expected)
+            sent = Sent(place, self._fresh.round if self._fresh else 0, due, message, expected)
             peer.book.send(sent)
             self._waiting.append((peer, sent))
             self._in_flight += 1
@@ -210,6 +211,9 @@ class LoadPlayer:
             tally.late += 1
         else:
             self._in_flight -= 1
+        if self._fresh is not None:
+            given = value_text(found.authorization_code, _AUTHORIZATION_CODE, self._spec)
+            self._fresh.learn(sent.round, sent.step, given)
         code = code_text(found.code, self._spec)
         tally.codes[code] += 1
         if sent.expected.is_decision and code in self._spec.approving:
@@ -228,7 +232,7 @@ class LoadPlayer:
             place = sent.message.places.get(number)
             return value_text(sent.message.payload[place], number, self._spec) if place else ""
 
-        code = value_text(found.authorization_code, 38, self._spec)
+        code = value_text(found.authorization_code, _AUTHORIZATION_CODE, self._spec)
         return Approval(text(_STAN), text(self._moment), text(_RRN), code)
 
     def _expire(self, now: float) -> None:

@@ -30,6 +30,7 @@ class Step:
     expect: dict[str, str] | None  #: none: nothing to compare with
     at: float | None = None  #: seconds, by the recording's clock; none: it has no times
     connection: int = 0  #: of a capture, in the order of their beginnings
+    code_from: int | None = None  #: the message whose answer brought this one's DE38
 
 
 def read_scenario(path: Path, spec: Spec) -> list[Step]:

@@ -21,7 +21,7 @@ from switch.wire.header import HeaderError
 from switch.wire.message import Message, MessageError, decode
 from switch.wire.versions import version_of
 
-_STAN, _CODE = 11, 39
+_PAN, _STAN, _AUTHORIZATION_CODE, _CODE = 2, 11, 38, 39
 #: What an answer may have otherwise than its request, beside DE39: less than was asked for.
 _AMOUNTS = (4, 6)
 
@@ -92,16 +92,24 @@ def _with_answers(steps: list[Step], answers: Iterator[Message], spec: Spec) -> 
         if mti.is_request(step.mti):
             key = (mti.response(step.mti), step.fields.get(_STAN))
             asked.setdefault(key, []).append(place)
+    given: dict[tuple[str | None, str], int] = {}  # authorization codes: whose answer had them
     for answer in answers:
         waiting = asked.get((answer.mti, answer.fields.get(_STAN)), [])
         for place in waiting:
             step = steps[place]
             if answer.fields.get(moment) in (None, step.fields.get(moment)):
                 waiting.remove(place)
+                if code := answer.fields.get(_AUTHORIZATION_CODE):
+                    given[step.fields.get(_PAN), code] = step.number
                 if step.expect is None:
                     steps[place] = dataclasses.replace(step, expect=_expected(answer))
                 break
-    return steps
+    return [
+        dataclasses.replace(step, code_from=given.get((step.fields.get(_PAN), code)))
+        if (code := step.fields.get(_AUTHORIZATION_CODE))
+        else step
+        for step in steps
+    ]
 
 
 def _expected(answer: Message) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Sequence
 
@@ -112,6 +113,21 @@ def test_what_speaks_of_one_message_still_does() -> None:
         rounds += [reversal, first, other]
     assert 6 == len({message.fields[11] for message in rounds})
     assert 4 == len({message.fields[37] for message in rounds})
+
+
+def test_a_completion_brings_the_new_code() -> None:
+    """DE38 is that of the new answer in the same round; none while there is no answer yet."""
+    first = step(purchase(PLAIN, de_38=None))
+    completion = purchase(PLAIN, mti="0220", de_38="111111")
+    second = dataclasses.replace(step(completion), number=2, code_from=1)
+    maker = fresh(first, second)
+    codes = [made(maker, 2)[1].fields.get(38)]
+    maker.learn(maker.round, 0, "222222")
+    codes.append(made(maker, 2)[1].fields.get(38))
+    maker.begin_round()
+    maker.learn(maker.round - 1, 0, "333333")
+    codes.append(made(maker, 2)[1].fields.get(38))
+    assert [None, "222222", None] == codes
 
 
 def test_what_says_zeros_of_its_original_is_left() -> None:

@@ -28,7 +28,7 @@ def sent(
     payload = encode(message, spec)
     step = Step(1, "", message.mti, dict(message.fields), payload, expect)
     outgoing = Outgoing(payload, Places(spec).of(payload))
-    one = Sent(0, 0.0, outgoing, Expected.of(step, spec))
+    one = Sent(0, 0, 0.0, outgoing, Expected.of(step, spec))
     book.send(one)
     return one
 
@@ -138,6 +138,6 @@ def test_a_code_is_compared_in_every_version(name: str, code: str) -> None:
     asked = Message(f"{spec.version}804", {7: "1122120000", 11: "1" * spec.fields[11].length})
     payload = encode(asked, spec)
     step = Step(1, "", asked.mti, dict(asked.fields), payload, {"39": code})
-    book.send(Sent(0, 0.0, Outgoing(payload, Places(spec).of(payload)), Expected.of(step, spec)))
+    book.send(Sent(0, 0, 0.0, Outgoing(payload, Places(spec).of(payload)), Expected.of(step, spec)))
     other = encode(Message(mti.response(asked.mti), {**asked.fields, 39: code}), spec)
     assert [] == list(book.receive(other).differences)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import itertools
 import socket
 import threading
@@ -239,6 +240,23 @@ def test_a_link_that_closes_is_lost() -> None:
     assert (3, 2, 1, 1) == (tally.sent, tally.answered, tally.unanswered, tally.lost)
 
 
+@pytest.mark.parametrize("payload", [b"\xff", b"0100", b"0100" + b"F" * 16])
+def test_what_is_no_message_is_sent_all_the_same(payload: bytes) -> None:
+    """As it was recorded, also among fresh ones; nobody waits for an answer to it."""
+    played = [*steps(1), Step(2, "", "0100", {11: "000001"}, payload, None)]
+    heard = b""
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        load = Load(["{}:{}".format(*server.getsockname())], timeout=0.1)
+        for fresh in (None, Fresh(played, ASCII, DemoRemaker(), atc_from=1, stan_from=1)):
+            tally = LoadPlayer(played, ASCII, FORM, load, fresh=fresh).play()
+            with server.accept()[0] as one:
+                while data := one.recv(65_536):
+                    heard += data
+            assert (2, 1) == (tally.sent, tally.unanswered)
+    assert 2 == heard.count(FRAMING.frame(payload))
+
+
 def test_fresh_messages_are_new_in_every_round() -> None:
     """No two that are sent have one STAN; each is answered as itself."""
     played = steps(5)
@@ -248,6 +266,30 @@ def test_fresh_messages_are_new_in_every_round() -> None:
         tally = LoadPlayer(played, ASCII, FORM, load, fresh=maker).play()
     (heard,) = link.heard.values()
     assert 20 == tally.answered == len({message.fields[11] for message in heard})
+
+
+def test_a_new_code_reaches_its_completion() -> None:
+    """What an authorization was answered with stands in the completion of the same round."""
+    authorization, completion = steps(2)
+    fields = {**completion.fields, 38: "000000"}
+    completion = dataclasses.replace(
+        completion,
+        mti="0220",
+        fields=fields,
+        payload=encode(Message("0220", fields), ASCII),
+        code_from=1,
+    )
+    played = [authorization, completion]
+
+    def does(number: int, asked: Message) -> list[Message]:
+        given = answer(asked)
+        return [Message(given.mti, {**given.fields, 38: f"{number:06d}"})]
+
+    with listening(does) as link:
+        maker = Fresh(played, ASCII, DemoRemaker(), atc_from=1, stan_from=1)
+        LoadPlayer(played, ASCII, FORM, Load([link.address], rounds=2), fresh=maker).play()
+    (heard,) = link.heard.values()
+    assert [None, "000001", None, "000003"] == [message.fields.get(38) for message in heard]
 
 
 def test_progress_is_told_each_second() -> None:

@@ -75,6 +75,18 @@ def test_a_capture_has_both_sides(tmp_path: Path, writer: Callable[..., dpkt.pca
     assert [encode(each, ASCII) for each in ASKED] == [step.payload for step in steps]
 
 
+def test_a_completion_is_known_by_the_code_it_brings(tmp_path: Path) -> None:
+    """Its DE38 is that of an earlier answer for the same card."""
+    one, *_ = ASKED
+    approved = Message("0110", {**answer(one, "00").fields, 38: "A1B2C3", 39: "00"})
+    approved = Message("0110", dict(sorted(approved.fields.items())))
+    later = [purchase(PLAIN, mti="0220", de_38=code) for code in ("A1B2C3", "ZZZZZZ")]
+    later = [Message("0220", dict(sorted(each.fields.items()))) for each in later]
+    frames = talk((True, framed(one)), (False, framed(approved)), (True, framed(*later)))
+    steps = read(written(tmp_path / "a.pcap", frames), ASCII, FORM)
+    assert [None, 1, None] == [step.code_from for step in steps]
+
+
 def test_every_connection_of_a_capture_is_played(tmp_path: Path) -> None:
     """Steps of several connections stand in the order of their times, each with its own answer."""
     one, two, _ = ASKED
