@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from switch.ledger.calls import AuthorizationCall
 from switch.operate.replay import ReplayError
 from switch.operate.replay.ledger import missing
 from switch.operate.replay.tally import Approval
@@ -22,9 +23,8 @@ async def test_an_approval_without_its_row_is_missing(database: str) -> None:
     await books.decide(declined)
     await books.connection.close()
 
-    def told(call: object, code: str = "") -> Approval:
-        return Approval(*(str(getattr(call, n)) for n in ("stan", "transmission_datetime", "rrn")),
-                        code)  # fmt: skip
+    def told(call: AuthorizationCall, code: str = "") -> Approval:
+        return Approval(call.stan, call.transmission_datetime, call.rrn, code)
 
     there = told(approved, approved.authorization_code)
     others = [replace(there, **{name: "000000"}) for name in ("stan", "moment", "rrn", "code")]
