@@ -59,9 +59,9 @@ class Remaker(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Outgoing:
-    """One message to send, and where its fields stand."""
+    """One message to send, and where its fields stand. Made once a message: freezing costs."""
 
     payload: bytes = field(repr=False)
     places: Mapping[int, slice]

@@ -42,13 +42,13 @@ class Expected:
 
     head: bytes  #: the answer's MTI as it stands on the wire; empty: none comes
     values: Mapping[int, bytes] = field(repr=False)  #: by DE, as they stand on the wire
-    echoed: frozenset[int]
+    echoed: tuple[int, ...]  #: beside what an answer is known by
     is_decision: bool  #: of which an approval leaves a row in the ledger
 
     @classmethod
     def nothing(cls) -> Expected:
         """What no answer comes to."""
-        return cls(b"", {}, frozenset(), is_decision=False)
+        return cls(b"", {}, (), is_decision=False)
 
     @classmethod
     def of(cls, step: Step, spec: Spec) -> Expected:
@@ -70,25 +70,31 @@ class Expected:
         return cls(
             bytes.fromhex(answer) if encoding == "b" else answer.encode(encoding),
             values,
-            frozenset(echoed) - frozenset(_AMOUNTS),
+            tuple(sorted({*echoed} - {_STAN, *_key(spec), *_AMOUNTS})),
             is_decision=mti.is_decided(step.mti),
         )
 
 
 @dataclass(slots=True, eq=False)
 class Sent:
-    """A message on its way."""
+    """A message on its way, by what its answer begins with."""
 
     step: int  #: its place in the recording
     round: int  #: of fresh messages; 0: as recorded
     due: float  #: when it was to be sent, in the player's seconds
     message: Outgoing
     expected: Expected
+    name: bytes = field(init=False, repr=False)  #: the answer's MTI and STAN
     is_answered: bool = False
     is_overdue: bool = False
 
+    def __post_init__(self) -> None:
+        """Say it once: a book asks for it at the beginning and at the end."""
+        message = self.message
+        self.name = self.expected.head + message.payload[message.places[_STAN]]
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(slots=True)
 class Found:
     """An arriving message, and what it was an answer to."""
 
@@ -105,26 +111,21 @@ class Book:
     def __init__(self, spec: Spec) -> None:
         numbers = {number for each in spec.classes.values() for number in each.echoed}
         self._places = Places(spec, numbers | {_STAN, _AUTHORIZATION_CODE, _CODE})
-        self._key = tuple({*spec.message_key, version_of(spec).moment} - {_STAN})
+        self._key = _key(spec)
         self._mti_size = spec.codec["t"]["max_len"]
         self._sent: dict[bytes, list[Sent]] = {}
 
     def send(self, sent: Sent) -> None:
         """Note a message that wants an answer. Of those with its name only the open ones stay."""
-        name = _name(sent)
-        same = self._sent.get(name)
-        self._sent[name] = (
-            [sent] if same is None else [s for s in same if not s.is_answered] + [sent]
-        )
+        same = self._sent.get(sent.name)
+        open_ = [] if same is None else [each for each in same if not each.is_answered]
+        self._sent[sent.name] = [*open_, sent]
 
     def forget(self, sent: Sent) -> None:
         """What answers it from now on is unasked."""
-        name = _name(sent)
-        those = self._sent.get(name, [])
-        if sent in those:
-            those.remove(sent)
-        if not those:
-            self._sent.pop(name, None)
+        same = self._sent.pop(sent.name, [])
+        if rest := [each for each in same if each is not sent]:
+            self._sent[sent.name] = rest
 
     def receive(self, payload: bytes) -> Found:
         """Say what a message of the other side is; an answer is noted."""
@@ -155,8 +156,9 @@ class Book:
         return True
 
 
-def _name(sent: Sent) -> bytes:
-    return sent.expected.head + sent.message.payload[sent.message.places[_STAN]]
+def _key(spec: Spec) -> tuple[int, ...]:
+    """What an answer is known by, beside its MTI and STAN."""
+    return tuple({*spec.message_key, version_of(spec).moment} - {_STAN})
 
 
 def _differences(sent: Sent, payload: bytes, places: Mapping[int, slice]) -> list[int]:
@@ -167,11 +169,10 @@ def _differences(sent: Sent, payload: bytes, places: Mapping[int, slice]) -> lis
         for number, value in expected.values.items()
         if number not in places or payload[places[number]] != value
     ]
-    for number, place in places.items():
-        if number in expected.echoed and number in message.places:
-            ours = message.payload[message.places[number]]
-            if payload[place] != ours:
-                differences.append(number)
+    for number in expected.echoed:
+        ours, theirs = message.places.get(number), places.get(number)
+        if ours and theirs and message.payload[ours] != payload[theirs]:
+            differences.append(number)
     return differences
 
 

@@ -9,7 +9,8 @@ from switch.operate.replay.matching import Book
 from switch.operate.replay.scenario import messages_of
 from switch.wire.conversation import Format, Receiver
 from switch.wire.error import FrameError
-from switch.wire.header import HeaderError
+from switch.wire.frame import Framer
+from switch.wire.header import Fixed, HeaderError
 
 #: select(2) counts files up to 1,024, and some are open already.
 CONNECTIONS_MAX = 1_000
@@ -30,6 +31,9 @@ class Peer:
         own.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.book = book
         self._socket = own
+        # Without a header a frame is a message, and need not be looked at twice.
+        is_bare = form.header == Fixed() and not form.framing.answers_polls
+        self._framer = Framer(form.framing) if is_bare else None
         self._receiver = Receiver(form)
         self._unwritten = bytearray()
 
@@ -67,6 +71,8 @@ class Peer:
         if not data:
             raise Lost
         try:
+            if self._framer is not None:
+                return [payload for payload in self._framer.receive(data) if payload]
             return list(messages_of(self._receiver.receive(data)))
         except (FrameError, HeaderError):
             raise Lost from None
