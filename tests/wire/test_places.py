@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from specs.spec import Spec, known, load
@@ -13,11 +13,13 @@ from switch.wire.places import Places, to_wire
 from tests.wire.strategies import messages, values
 
 SPECS = [load(name) for name in known()]
-dialects = st.sampled_from(SPECS)
+each_dialect = pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.name)
 
 
-@given(st.data(), dialects)
-def test_every_value_stands_where_it_is_said(data: st.DataObject, spec: Spec) -> None:
+@each_dialect
+@settings(max_examples=25, deadline=None, derandomize=True)
+@given(data=st.data())
+def test_every_value_stands_where_it_is_said(spec: Spec, data: st.DataObject) -> None:
     """The bytes at a field's place are those of its value, and the places fill the message."""
     message = data.draw(messages(spec))
     payload = encode(message, spec)
@@ -31,8 +33,10 @@ def test_every_value_stands_where_it_is_said(data: st.DataObject, spec: Spec) ->
         assert len(payload) == list(places.values())[-1].stop
 
 
-@given(st.data(), dialects)
-def test_a_few_fields_stand_where_they_do_among_all(data: st.DataObject, spec: Spec) -> None:
+@each_dialect
+@settings(max_examples=25, deadline=None, derandomize=True)
+@given(data=st.data())
+def test_a_few_fields_stand_where_they_do_among_all(spec: Spec, data: st.DataObject) -> None:
     """Asked for a few numbers, it says the same of them and stops after the last."""
     payload = encode(data.draw(messages(spec)), spec)
     wanted = data.draw(st.sets(st.integers(2, 128), max_size=5))
@@ -40,7 +44,9 @@ def test_a_few_fields_stand_where_they_do_among_all(data: st.DataObject, spec: S
     assert {n: p for n, p in every.items() if n in wanted} == Places(spec, wanted).of(payload)
 
 
-@given(dialects, st.binary(max_size=80))
+@each_dialect
+@settings(max_examples=25, deadline=None, derandomize=True)
+@given(data=st.binary(max_size=80))
 def test_any_bytes_are_places_or_an_error(spec: Spec, data: bytes) -> None:
     """Bytes that are no message are refused as such, and nothing else is raised."""
     try:
@@ -50,7 +56,7 @@ def test_any_bytes_are_places_or_an_error(spec: Spec, data: bytes) -> None:
     assert all(place.stop <= len(data) for place in places.values())
 
 
-@pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.name)
+@each_dialect
 def test_a_message_that_is_cut_is_refused(spec: Spec) -> None:
     """A message that ends before its last field is not whole."""
     payload = encode(Message(f"{spec.version}800", {7: "1122080007"}), spec)
@@ -58,8 +64,10 @@ def test_a_message_that_is_cut_is_refused(spec: Spec) -> None:
         Places(spec).of(payload[:-1])
 
 
-@given(st.data(), dialects)
-def test_what_came_before_changes_nothing(data: st.DataObject, spec: Spec) -> None:
+@each_dialect
+@settings(max_examples=25, deadline=None, derandomize=True)
+@given(data=st.data())
+def test_what_came_before_changes_nothing(spec: Spec, data: st.DataObject) -> None:
     """Messages with the same fields and other lengths are each read by their own."""
     message = data.draw(messages(spec))
     others = {

@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from specs.spec import Spec, known, load
@@ -42,8 +42,10 @@ def made(maker: Fresh, count: int, spec: Spec = ASCII) -> list[Message]:
     return [decode(maker.make(place).payload, spec) for place in range(count)]
 
 
-@given(st.data(), st.sampled_from([load(name) for name in known()]))
-def test_patching_is_encoding_anew(data: st.DataObject, spec: Spec) -> None:
+@pytest.mark.parametrize("spec", [load(name) for name in known()], ids=lambda spec: spec.name)
+@settings(max_examples=25, deadline=None, derandomize=True)
+@given(data=st.data())
+def test_patching_is_encoding_anew(spec: Spec, data: st.DataObject) -> None:
     """Values of the same length in their places give the bytes that the codec would write."""
     message = data.draw(messages(spec))
     payload = encode(message, spec)
