@@ -43,6 +43,12 @@ TYPED: dict[str, Words] = {
     "replay SCENARIO --to nowhere":           ("nowhere", "host:port"),
     "replay SCENARIO --dialect klingon":      ("klingon", "iso87-ascii"),
     "replay SCENARIO --framing 3-byte":       ("3-byte", "2-byte"),
+    "replay SCENARIO --speed 1":              ("no times", "--rate"),
+    "replay SCENARIO --speed 0":              ("--speed",),
+    "replay SCENARIO --rate 5 --poisson 5":   ("--rate", "--poisson"),
+    "replay SCENARIO --rate 5 --in-flight 5": ("--in-flight",),
+    "replay SCENARIO --expect p99":           ("p99", "unanswered"),
+    "replay SCENARIO --fresh --to 127.0.0.1:1": (NOWHERE, "is the switch running?"),
 }  # fmt: skip
 
 #: A setting of `switch run` → what the line must name.

@@ -1,10 +1,9 @@
-"""Messages: in words, and played against a link."""
+"""Messages in words."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TextIO
 
 import click
@@ -12,11 +11,9 @@ import orjson
 
 from specs.spec import SpecError
 from specs.spec import load as load_spec
-from switch.commands.base import EXIT_DIFFERENT, EXIT_REFUSED, Refusal, main, to_the_end
-from switch.operate.replay import Player, ReplayError, form_of, read_capture, read_scenario
+from switch.commands.base import EXIT_REFUSED, Refusal, main
 from switch.wire.describe import as_json
 from switch.wire.describe import describe as in_words
-from switch.wire.header import KINDS
 from switch.wire.message import MessageError, decode
 
 
@@ -60,48 +57,3 @@ def _lines(file: TextIO) -> Iterator[tuple[int, str]]:
     for number, line in enumerate(file, start=1):
         if stripped := line.strip():
             yield number, stripped
-
-
-@main.command()
-@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
-@click.option("--to", "address", default="127.0.0.1:8583", show_default=True, help="The link.")
-@click.option("--dialect", default="iso87-ascii", show_default=True)
-@click.option("--framing", default="2-byte", show_default=True)
-@click.option(
-    "--header",
-    type=click.Choice(KINDS),
-    default="none",
-    show_default=True,
-    help="What stands before each message; a capture has it too.",
-)
-@click.option("--header-hex", default="", help="Its bytes: ours, of a fixed header or a TPDU.")
-@click.option("--timeout", default=5.0, show_default=True, help="Seconds to wait for an answer.")
-@click.option("--mti", multiple=True, help="Compare only these (may be given several times).")
-@click.option("--expect", type=click.Path(path_type=Path, exists=True, dir_okay=False),
-              help="With a capture: the scenario that says what is expected.")  # fmt: skip
-def replay(
-    file: Path, address: str, dialect: str, framing: str, header: str, header_hex: str,
-    timeout: float,
-    mti: tuple[str, ...], expect: Path | None,
-) -> None:  # fmt: skip
-    """Play a scenario (.jsonl) or a capture (.pcap) against a link and say what was right.
-
-    Example: switch replay scenario.jsonl
-    """
-    try:
-        spec, form = load_spec(dialect), form_of(framing, header, header_hex)
-        if file.suffix == ".jsonl":
-            steps = read_scenario(file, spec)
-        else:
-            steps = read_capture(file, spec, form, expect)
-        player = Player(address, spec, form, timeout=timeout)
-    except (SpecError, ReplayError) as error:
-        raise Refusal(str(error)) from None
-    result = to_the_end(player.play(steps, only=mti))
-    for line in result.lines:
-        click.echo(line)
-    click.echo(result.summary)
-    if steps and mti and not result.right + result.different:
-        raise Refusal(f"nothing of {', '.join(mti)} is in {file}")
-    if result.different:
-        sys.exit(EXIT_DIFFERENT)

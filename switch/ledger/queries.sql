@@ -118,6 +118,17 @@ ANALYZE programs, accounts, cards, plastics, pan_tokens, limits;
 -- How many of the demo's cards for load tests there are.
 SELECT count(*) FROM accounts WHERE reference LIKE 'load-%';
 
+-- name: approvals_missing
+-- How many of these approvals, as a replay was told them, have no row. No index leads there:
+-- it reads every authorization since a moment, or all where none is given.
+SELECT count(*)
+  FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]) AS told(stan, moment, rrn, code)
+ WHERE NOT EXISTS (
+        SELECT FROM authorizations AS z
+         WHERE z.stan = told.stan AND z.transmission_datetime = told.moment AND z.rrn = told.rrn
+           AND z.reason IS NULL AND (told.code = '' OR z.authorization_code = told.code)
+           AND z.received_at >= coalesce($5::timestamptz, '-infinity'));
+
 -- name: claim_file_updates
 -- Take what the network behind a link is to be told of cards now.
 SELECT * FROM claim_file_updates_v1($1, $2, $3);

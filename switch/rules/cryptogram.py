@@ -10,7 +10,7 @@ from switch.rules.iad import VERSIONS, version_of
 
 #: Amount, other amount, terminal country, TVR, currency, date, type, unpredictable number,
 #: AIP, ATC: what every version signs, in this order.
-_SIGNED = ("9F02", "9F03", "9F1A", "95", "5F2A", "9A", "9C", "9F37", "82", "9F36")
+SIGNED = ("9F02", "9F03", "9F1A", "95", "5F2A", "9A", "9C", "9F37", "82", "9F36")
 _ISSUER_APPLICATION_DATA = "9F10"
 _ARQC = "9F26"
 _ATC = "9F36"
@@ -37,7 +37,7 @@ def cryptogram(case: Case) -> Cryptogram:
         iad = unhexlify(icc[_ISSUER_APPLICATION_DATA])
         number = version_of(iad, program.iad)
         scheme, version = program.cryptograms[number], VERSIONS[program.iad][number]
-        data = unhexlify("".join(icc[tag] for tag in _SIGNED)) + version.signed(iad)
+        data = unhexlify("".join(icc[tag] for tag in SIGNED)) + version.signed(iad)
         atc, arqc = unhexlify(icc[_ATC]), unhexlify(icc[_ARQC])
         random = b""
         if scheme.session_key is SessionKeyDerivation.MASTERCARD:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from specs.spec import load as load_spec
-from switch.operate.replay import read_scenario
+from switch.operate.replay.scenario import read_scenario
 from switch.wire.message import Message
 from tests.traffic import GOLDEN, KEYS, SECRETS, load_card
 

@@ -14,7 +14,7 @@ import pytest
 from click.testing import Result
 
 from specs.spec import load as load_spec
-from switch.operate.replay import Step, read_scenario
+from switch.operate.replay.scenario import Step, read_scenario
 from switch.wire.message import Message, encode
 from tests.process import Switch, running, until
 from tests.traffic import GOLDEN
@@ -103,6 +103,55 @@ def test_a_replay_tells_what_was_different(switch: Switch, tmp_path: Path) -> No
     assert 2 == said.exit_code
     assert "39: expected 51, got 00" in said.stdout
     assert said.stdout.endswith("0 right, 1 different, 0 sent and not compared\n")
+
+
+def load(switch: Switch, *words: str) -> tuple[int, dict[str, Any]]:
+    """Play the capture as a load of new messages; the exit code and the figures."""
+    said = typed(
+        "replay", str(CAPTURE), "--to", f"127.0.0.1:{switch.port()}", "--fresh", "--json",
+        "--check-ledger", *words, settings={"database__url": switch.database_url},
+    )  # fmt: skip
+    return said.exit_code, json.loads(said.stdout)
+
+
+def test_a_fresh_day_is_a_new_day(switch: Switch, tmp_path: Path) -> None:
+    """New messages of the capture are decided anew, twice, with right cryptograms: nothing is a
+    repeat, every approval has its row, and the books are right.
+    """
+    forget(switch)
+    code, first = load(switch, "--atc-from", "1000")
+    assert (0, 73, 0) == (code, first["answered"], first["wrong"]), first["differences"]
+    page = tmp_path / "report.html"
+    # The second day finds less money: what is expected of the first one is not of it.
+    code, second = load(switch, "--atc-from", "2000", "--mti", "0800", "--report", str(page))
+    assert (0, 73, 0) == (code, second["answered"], second["wrong"]), second["differences"]
+    for day in (first, second):
+        assert (0, 0, 0) == (day["unanswered"], day["missing"], day["broken"])
+        # A wrong CVV, a wrong CVV2 and a wrong cryptogram, as recorded, and no replayed one.
+        assert 3 == day["response_codes"]["82"]
+    assert second["approvals"] > 10
+    assert not [pan for pan in {s.fields.get(2, "-") for s in STEPS.values()} - {"-"}
+                if pan in page.read_text()]  # fmt: skip
+
+
+def test_a_load_is_held_to_its_thresholds(switch: Switch) -> None:
+    """What is met is not told; one that is not is named, and the exit code says so."""
+    held = ("sent=73", "unanswered<1", "p99<30s", "p50<1us", "wrong>=0")
+    words = ("--as-fast-as-possible", "--in-flight", "4", "--atc-from", "60000", "--json")
+    said = replay(switch, CAPTURE, "--fresh", *words, *(w for h in held for w in ("--expect", h)))
+    notes = json.loads(said.stdout)["notes"]
+    assert (2, ["not met: p50<1us"]) == (said.exit_code, [n for n in notes if "met" in n])
+
+
+def test_a_load_in_words(switch: Switch) -> None:
+    """Progress goes to standard error, the figures to standard output."""
+    forget(switch)
+    said = replay(switch, SCENARIO, "--rate", "500", "--connections", "2", "--expect", "wrong>=0")
+    assert re.search(r"^ +1 s +\d+ answers .* p99 ", said.stderr, re.MULTILINE)
+    assert re.search(r"^answered +73$", said.stdout, re.MULTILINE)
+    assert re.search(r"^p99\.9 +[0-9.,]+ ms$", said.stdout, re.MULTILINE)
+    assert "messages 67, 69" in said.stdout
+    assert 0 == said.exit_code
 
 
 ENCODED = [step for step in STEPS.values() if step.payload is not None]

@@ -12,15 +12,10 @@ from typing import Any
 import pytest
 
 from specs.spec import load as load_spec
-from switch.operate.replay import (
-    Player,
-    ReplayError,
-    Result,
-    compare,
-    form_of,
-    read_capture,
-    read_scenario,
-)
+from switch.operate.replay import ReplayError
+from switch.operate.replay.one_by_one import Player, Result, compare
+from switch.operate.replay.scenario import form_of, read_scenario
+from switch.operate.replay.sources import read_capture
 from switch.wire import mti
 from switch.wire.frame import Framing
 from switch.wire.message import Message, decode, encode

@@ -4,40 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
-
-import orjson
 
 from specs.spec import Spec
 from specs.tlv import TlvError, decode_ber
+from switch.operate.replay.error import ReplayError
+from switch.operate.replay.scenario import Step, messages_of
 from switch.wire import mti
-from switch.wire.conversation import Event, Format, Malformed, Receiver
+from switch.wire.conversation import Format, Receiver
 from switch.wire.error import FrameError
-from switch.wire.frame import Framing
-from switch.wire.header import HeaderError, Opened, header_of
+from switch.wire.header import HeaderError
 from switch.wire.message import Message, MessageError, decode, encode
 
 _STAN, _ICC_DATA, _PAN = 11, 55, 2
-_BINARY = "0x"
-
-
-class ReplayError(Exception):
-    """A recording or a link cannot be used: says which and why in one line."""
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One message to send, and what its answer should be."""
-
-    number: int
-    note: str
-    mti: str
-    fields: dict[int, str] = field(repr=False)  #: a value may be "from N": of that answer
-    payload: bytes | None = field(repr=False)  #: as recorded; none where it must be encoded
-    expect: dict[str, str] | None  #: none: nothing to compare with
 
 
 @dataclass(slots=True)
@@ -56,95 +36,6 @@ class Result:
             f"{self.right} right, {self.different} different, "
             f"{self.uncompared} sent and not compared"
         )
-
-
-def read_scenario(path: Path, spec: Spec) -> list[Step]:
-    """Read a scenario: one JSON object a line, with fields, expectations and bytes."""
-    return [_step(number, row, path) for number, row in _rows(path)]
-
-
-def read_capture(path: Path, spec: Spec, form: Format, expect: Path | None) -> list[Step]:
-    """Read what the client sent in a capture; expectations come from a scenario with those bytes.
-
-    Without `expect` a scenario of the same name beside the capture is taken.
-    """
-    # Imported where it is used: dpkt would cost every command a tenth of a second.
-    from switch.operate.capture import CaptureError, client_bytes
-
-    beside = path.with_suffix(".jsonl")
-    scenario = expect or (beside if beside.is_file() else None)
-    known = {step.payload: step for step in (read_scenario(scenario, spec) if scenario else [])}
-    try:
-        payloads = list(_messages(Receiver(form).receive(client_bytes(path))))
-    except (CaptureError, FrameError, HeaderError) as error:
-        raise ReplayError(f"{path}: {error}") from None
-    steps = []
-    for number, payload in enumerate(payloads, start=1):
-        step = known.get(payload)
-        if step is None:
-            message = _readable(payload, spec, f"{path}: message {number}")
-            fields = dict(message.fields)
-            step = Step(number, "", message.mti, fields, payload, None)
-        steps.append(step)
-    return steps
-
-
-def form_of(framing: str, header: str = "none", header_hex: str = "") -> Format:
-    """A link's framing and header, as its settings name them; raises `ReplayError`."""
-    try:
-        ours = bytes.fromhex(header_hex)
-    except ValueError:
-        raise ReplayError("the header must be hex") from None
-    if header == "fixed" and not ours:
-        raise ReplayError("a fixed header needs its bytes")
-    try:
-        return Format(Framing.parse(framing), header_of(header, ours))
-    except ValueError as error:
-        raise ReplayError(str(error)) from None
-
-
-def _messages(events: Iterable[Event]) -> Iterator[bytes]:
-    """What is a message among the events of a link; raises `HeaderError`."""
-    for event in events:
-        if isinstance(event, Malformed):
-            raise HeaderError(event.problem, event.offset)
-        if isinstance(event, Opened):
-            yield event.message
-
-
-def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    for number, line in enumerate(path.read_bytes().splitlines(), start=1):
-        try:
-            row = orjson.loads(line)
-            yield number, {"fields": {}, "mti": "", **row}
-        except (ValueError, TypeError):
-            raise ReplayError(f"{path}: line {number}: not a JSON object") from None
-
-
-def _step(number: int, row: dict[str, Any], path: Path) -> Step:
-    try:
-        return Step(
-            number=row.get("id", number),
-            note=row.get("note", ""),
-            mti=row["mti"],
-            fields={int(de): _plain(value) for de, value in row["fields"].items()},
-            payload=bytes.fromhex(row["hex"]) if row.get("hex") else None,
-            expect=row.get("expect"),
-        )
-    except (ValueError, TypeError, AttributeError):
-        raise ReplayError(f"{path}: line {number}: fields or hex are not a message's") from None
-
-
-def _plain(value: str) -> str:
-    """Binary is marked `0x` in a scenario and stands as hex in a message."""
-    return value.removeprefix(_BINARY)
-
-
-def _readable(payload: bytes, spec: Spec, where: str) -> Message:
-    try:
-        return decode(payload, spec)
-    except MessageError as error:
-        raise ReplayError(f"{where}: {error}") from None
 
 
 class Player:
@@ -209,7 +100,7 @@ class Player:
                     data = await reader.read(65_536)
                     if not data:
                         raise ReplayError(f"message {step.number}: the link was closed")
-                    for message in _messages(receiver.receive(data)):
+                    for message in messages_of(receiver.receive(data)):
                         answer = decode(message, self._spec)
                         if _answers(answer, step):
                             return answer

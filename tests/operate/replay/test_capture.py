@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from switch.operate.capture import CaptureError, client_bytes
+from switch.operate.replay.capture import CaptureError, client_bytes
 from tests.traffic import GOLDEN
 
 CLIENT, SERVER = (b"\x7f\x00\x00\x01", 40_000), (b"\x7f\x00\x00\x02", 8583)
@@ -21,10 +21,16 @@ Segment = tuple[int, bytes]
 
 
 def frame(
-    seq: int, data: bytes, *, flags: int = dpkt.tcp.TH_ACK, from_client: bool = True
+    seq: int,
+    data: bytes,
+    *,
+    flags: int = dpkt.tcp.TH_ACK,
+    from_client: bool = True,
+    port: int = CLIENT[1],
 ) -> bytes:
-    """One segment on an Ethernet."""
-    (src, sport), (dst, dport) = (CLIENT, SERVER) if from_client else (SERVER, CLIENT)
+    """One segment on an Ethernet, between the server and that port of the client."""
+    client = (CLIENT[0], port)
+    (src, sport), (dst, dport) = (client, SERVER) if from_client else (SERVER, client)
     tcp = dpkt.tcp.TCP(sport=sport, dport=dport, seq=seq % (1 << 32), flags=flags, data=data)
     ip = dpkt.ip.IP(src=src, dst=dst, p=dpkt.ip.IP_PROTO_TCP, data=tcp, len=20 + len(tcp))
     return bytes(dpkt.ethernet.Ethernet(data=ip, type=dpkt.ethernet.ETH_TYPE_IP))
@@ -125,3 +131,29 @@ def test_the_demos_capture_is_read_whole() -> None:
         at += 2 + int.from_bytes(data[at : at + 2], "big")
         frames += 1
     assert (len(data), 73) == (at, frames)
+
+
+def bare(ethernet: bytes) -> bytes:
+    """The IP packet alone."""
+    return ethernet[14:]
+
+
+def cooked(ethernet: bytes) -> bytes:
+    """As Linux writes what it captured on every interface: sixteen bytes, the last two a type."""
+    return bytes(14) + ethernet[12:14] + ethernet[14:]
+
+
+LINK_TYPES = {"raw": (dpkt.pcap.DLT_RAW, bare), "any": (dpkt.pcap.DLT_LINUX_SLL, cooked)}
+
+
+@pytest.mark.parametrize(("link_type", "of"), LINK_TYPES.values(), ids=LINK_TYPES)
+def test_what_stands_before_a_packet(
+    tmp_path: Path, link_type: int, of: Callable[[bytes], bytes]
+) -> None:
+    """Captures without an Ethernet are read as those with one."""
+    path = tmp_path / "capture"
+    with path.open("wb") as file:
+        pcap = dpkt.pcap.Writer(file, linktype=link_type)
+        for each in opened((0, b"abc"), (3, b"def")):
+            pcap.writepkt(of(each), ts=1.0)
+    assert b"abcdef" == client_bytes(path)

@@ -1,0 +1,61 @@
+"""
+What a terminal, a card and a network make over a message, made with the demo's published keys.
+
+For `switch replay --fresh`. No other key is ever read here: who could have cryptograms made
+under an issuer's own keys could make cards.
+"""
+
+from __future__ import annotations
+
+from binascii import unhexlify
+from collections.abc import Mapping
+
+from keys.hsm import HsmRejected, SessionKeyDerivation
+from keys.keyfile import load as load_keys
+from keys.keyfile import read_kbpk
+from keys.software import issuing
+from keys.software.mac import iso9797_algorithm_3
+from switch.demo.program import PROGRAM_ID, read_program
+from switch.rules.cryptogram import SIGNED
+from switch.rules.iad import VERSIONS, version_of
+from switch.rules.program import Program
+from switch.setting_values import packaged_key_file
+
+_MASTER_KEY, _MAC_KEY = "imk_ac", "zak"
+_ISSUER_APPLICATION_DATA, _ATC, _UNPREDICTABLE_NUMBER = "9F10", "9F36", "9F37"
+
+
+class DemoRemaker:
+    """Cryptograms of the demo program's cards, and codes under the demo link's MAC key.
+
+    The codes are those of a link that says nothing else: ISO 9797-1 algorithm 3, method 1.
+    """
+
+    def __init__(self) -> None:
+        keys = load_keys(packaged_key_file("keys.toml"), read_kbpk(packaged_key_file("kbpk.dev")))
+        demo = read_program().program
+        self._program = Program.parse(PROGRAM_ID, demo["name"], demo["settings"])
+        self._master_key = keys[_MASTER_KEY]
+        self.mac = iso9797_algorithm_3(keys[_MAC_KEY].material)
+
+    def arqc(self, pan: str, pan_sequence_number: str, tags: Mapping[str, str]) -> str | None:
+        """The cryptogram over chip data (tag → hex); none where they do not allow one."""
+        try:
+            iad = unhexlify(tags[_ISSUER_APPLICATION_DATA])
+            number = version_of(iad, self._program.iad)
+            scheme = self._program.cryptograms[number]
+            version = VERSIONS[self._program.iad][number]
+            data = unhexlify("".join(tags[tag] for tag in SIGNED)) + version.signed(iad)
+            uses_number = scheme.session_key is SessionKeyDerivation.MASTERCARD
+            made = issuing.arqc(
+                self._master_key,
+                scheme,
+                pan=pan,
+                pan_sequence_number=pan_sequence_number,
+                atc=unhexlify(tags[_ATC]),
+                data=version.pad(data),
+                unpredictable_number=unhexlify(tags[_UNPREDICTABLE_NUMBER]) if uses_number else b"",
+            )
+        except (HsmRejected, KeyError, ValueError):
+            return None
+        return made.hex().upper()
