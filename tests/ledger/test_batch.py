@@ -260,7 +260,7 @@ def in_parties(crowd: int, *, patience: float) -> tuple[list[Made], list[Any]]:
                 f"{party}{number}", key=(party, number), decide_by=by, party=party
             )
 
-        await asyncio.gather(*(one("y", number, NEVER) for number in range(9)))  # how long one takes
+        await asyncio.gather(*(one("y", number, NEVER) for number in range(9)))  # to know
         del log[:]
         many = [asyncio.create_task(one("x", number, NEVER)) for number in range(crowd)]
         await asyncio.sleep(0.1)
@@ -279,5 +279,5 @@ def test_parties_take_turns() -> None:
 
 def test_a_crowd_of_another_party_keeps_nobody_out() -> None:
     """Whether there is time for a call is asked of its party's turn, and not of the whole queue."""
-    log, ended = in_parties(100, patience=2.5)
+    _, ended = in_parties(100, patience=2.5)
     assert "z0" == ended[-1]
