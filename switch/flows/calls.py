@@ -8,7 +8,7 @@ from typing import Any
 from keys.hsm import Verdict
 from switch.flows.additions import issuer_authentication
 from switch.flows.issuer import Issuer
-from switch.ledger.calls import AuthorizationCall, BookingCall, RefusedCall
+from switch.ledger.calls import AuthorizationCall, BookingCall, RefusedCall, Told
 from switch.log_fields import scrub
 from switch.mask import mask_pan
 from switch.rules import checks
@@ -57,10 +57,10 @@ def authorization_call(case: Case, verdicts: Verdicts, issuer: Issuer) -> Author
     is_right = verdicts.cryptogram is Verdict.MATCH
     is_increment = request.is_increment
     return AuthorizationCall(
+        *_told(case, issuer),
         account_id=card.account_id,
         card_id=card.card_id,
         card_version=card.version,
-        **_as_told(case, issuer),
         message_key=request.message_key(token),
         decide_by=issuer.ledger.clock.there(request.deadline.decide_by),
         refusal_before_pin=(
@@ -103,7 +103,7 @@ def booking_call(later: LaterRequest, task: str, case: Case, issuer: Issuer) -> 
     return BookingCall(
         account_id=card.account_id,
         card_id=card.card_id,
-        **_as_told(case, issuer),
+        **_told(case, issuer)._asdict(),
         message_key=request.message_key(token),
         task=task,
         is_approved=later.is_approved,
@@ -124,31 +124,32 @@ def booking_call(later: LaterRequest, task: str, case: Case, issuer: Issuer) -> 
     )
 
 
-def _as_told(case: Case, issuer: Issuer) -> dict[str, Any]:
+def _told(case: Case, issuer: Issuer) -> Told:
     """What every row of the journal has of its message."""
     request = case.request
-    return {
-        "kind": request.kind,
-        "channel": request.channel,
-        "transaction_minor": request.transaction.minor,
-        "transaction_currency": request.transaction.currency,
-        "hold_seconds": case.program.hold_seconds(request.mcc),
-        "processing_code": request.processing_code,
-        "mti": request.mti,
-        "stan": request.stan,
-        "transmission_datetime": request.transmission_datetime,
-        "rrn": request.rrn,
-        "acquirer": request.acquirer,
-        "terminal": request.terminal,
-        "merchant": _without_pan(request.merchant, request.pan),
-        "merchant_name": _without_pan(scrub(request.merchant_name or ""), request.pan) or None,
-        "mcc": request.mcc,
-        "country": request.country,
-        "entry_mode": request.entry_mode,
-        "link": request.link,
-        "scheme": issuer.scheme(request.link),
-        "scheme_transaction_id": _without_pan(request.scheme_transaction_id, request.pan),
-    }
+    pan, transaction = request.pan, request.transaction
+    return Told(
+        kind=request.kind,
+        channel=request.channel,
+        transaction_minor=transaction.minor,
+        transaction_currency=transaction.currency,
+        hold_seconds=case.program.hold_seconds(request.mcc),
+        processing_code=request.processing_code,
+        mti=request.mti,
+        stan=request.stan,
+        transmission_datetime=request.transmission_datetime,
+        rrn=request.rrn,
+        acquirer=request.acquirer,
+        terminal=request.terminal,
+        merchant=_without_pan(request.merchant, pan),
+        merchant_name=_without_pan(scrub(request.merchant_name or ""), pan) or None,
+        mcc=request.mcc,
+        country=request.country,
+        entry_mode=request.entry_mode,
+        link=request.link,
+        scheme=issuer.scheme(request.link),
+        scheme_transaction_id=_without_pan(request.scheme_transaction_id, pan),
+    )
 
 
 def in_suspense(call: BookingCall, reason: Reason) -> BookingCall:

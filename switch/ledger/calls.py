@@ -14,24 +14,14 @@ from switch.rules.decision import Approved, Decision, Declined
 from switch.rules.reason import Reason
 
 
-class AuthorizationCall(NamedTuple):
-    """One request to decide: authorization_v1 after its round, by its names and in its order."""
+class Told(NamedTuple):
+    """What every row of the journal has of its message: the first columns of a call."""
 
-    account_id: int
-    card_id: int
-    card_version: int | None  #: of the card as it was judged; none: whatever it is now
-    message_key: bytes
-    decide_by: float  #: seconds since 1970, by the clock of the database
-    refusal_before_pin: str | None
-    hsm_fault: bool
-    pin_verdict: str | None
-    refusal_after_pin: str | None
     kind: str
     channel: str
-    amount_minor: int  #: billed, in the account's currency
-    cash_minor: int
     transaction_minor: int
     transaction_currency: str
+    hold_seconds: int
     processing_code: str
     mti: str
     stan: str
@@ -45,17 +35,52 @@ class AuthorizationCall(NamedTuple):
     country: str | None
     entry_mode: str | None
     link: str
+    scheme: str  #: whose settlement account it is posted against
+    scheme_transaction_id: str | None
+
+
+class AuthorizationCall(NamedTuple):
+    """One request to decide: authorization_v1 after its round, by its names and in its order."""
+
+    kind: str
+    channel: str
+    transaction_minor: int
+    transaction_currency: str
+    hold_seconds: int
+    processing_code: str
+    mti: str
+    stan: str
+    transmission_datetime: str
+    rrn: str
+    acquirer: str
+    terminal: str
+    merchant: str | None
+    merchant_name: str | None
+    mcc: str | None
+    country: str | None
+    entry_mode: str | None
+    link: str
+    scheme: str  #: whose settlement account it is posted against
+    scheme_transaction_id: str | None
+    account_id: int
+    card_id: int
+    card_version: int | None  #: of the card as it was judged; none: whatever it is now
+    message_key: bytes
+    decide_by: float  #: seconds since 1970, by the clock of the database
+    refusal_before_pin: str | None
+    hsm_fault: bool
+    pin_verdict: str | None
+    refusal_after_pin: str | None
+    amount_minor: int  #: billed, in the account's currency
+    cash_minor: int
     authorization_code: str  #: to be given with an approval
     issuer_authentication: str | None  #: tag 91 of an approval, hex
     books: str  #: hold, posting, or nothing
-    hold_seconds: int
     takes_partial: bool
     rrn_clue: bytes | None  #: with the next: under which an advice may have been here first
     scheme_clue: bytes | None
     is_increment: bool
     original_trace: bytes | None  #: of the purchase that it adds to
-    scheme_transaction_id: str | None
-    scheme: str  #: whose settlement account it is posted against
     sequence_number: str | None  #: with the next: of a right cryptogram, the chip and its counter
     atc: int | None
     atc_behind: int  #: how far it may stand behind the highest that was seen

@@ -221,13 +221,13 @@ BEGIN
                            WHERE x.account_id = r.account_id AND x.card_id = r.card_id
                              AND x.sequence_number = r.sequence_number LIMIT 1) END AS atc_seen
           FROM unnest(v_batch) WITH ORDINALITY AS r(
-                round, account_id, card_id, card_version, message_key, decide_by,
-                refusal_before_pin, hsm_fault, pin_verdict, refusal_after_pin, kind, channel,
-                amount_minor, cash_minor, transaction_minor, transaction_currency,
+                round, kind, channel, transaction_minor, transaction_currency, hold_seconds,
                 processing_code, mti, stan, transmission_datetime, rrn, acquirer, terminal,
-                merchant, merchant_name, mcc, country, entry_mode, link, authorization_code,
-                issuer_authentication, books, hold_seconds, takes_partial, rrn_clue, scheme_clue,
-                is_increment, original_trace, scheme_transaction_id, scheme, sequence_number, atc,
+                merchant, merchant_name, mcc, country, entry_mode, link, scheme,
+                scheme_transaction_id, account_id, card_id, card_version, message_key, decide_by,
+                refusal_before_pin, hsm_fault, pin_verdict, refusal_after_pin, amount_minor,
+                cash_minor, authorization_code, issuer_authentication, books, takes_partial,
+                rrn_clue, scheme_clue, is_increment, original_trace, sequence_number, atc,
                 atc_behind, atc_ahead, ordinal)
           LEFT JOIN accounts AS a ON a.account_id = r.account_id
           LEFT JOIN cards    AS c ON c.account_id = r.account_id AND c.card_id = r.card_id
@@ -241,14 +241,14 @@ BEGIN
         -- Nothing below may refuse: the decisions are made.
         WITH moved AS MATERIALIZED (
             SELECT * FROM ROWS FROM (unnest(v_batch), unnest(v_judged)) AS d(
-                round, account_id, card_id, card_version, message_key, decide_by, refusal_before_pin,
-                hsm_fault, pin_verdict, refusal_after_pin, kind, channel, amount_minor, cash_minor,
-                transaction_minor, transaction_currency, processing_code, mti, stan,
-                transmission_datetime, rrn, acquirer, terminal, merchant, merchant_name, mcc, country,
-                entry_mode, link, asked_code, issuer_authentication, books, hold_seconds,
-                takes_partial, rrn_clue, scheme_clue, is_increment, original_trace,
-                scheme_transaction_id, scheme, sequence_number, atc, atc_behind, atc_ahead,
-                outcome, reason, authorization_id, authorization_code, available_before,
+                round, kind, channel, transaction_minor, transaction_currency, hold_seconds,
+                processing_code, mti, stan, transmission_datetime, rrn, acquirer, terminal,
+                merchant, merchant_name, mcc, country, entry_mode, link, scheme,
+                scheme_transaction_id, account_id, card_id, card_version, message_key, decide_by,
+                refusal_before_pin, hsm_fault, pin_verdict, refusal_after_pin, amount_minor,
+                cash_minor, asked_code, issuer_authentication, books, takes_partial, rrn_clue,
+                scheme_clue, is_increment, original_trace, sequence_number, atc, atc_behind,
+                atc_ahead, outcome, reason, authorization_id, authorization_code, available_before,
                 granted_minor, hold_minor, post_minor, partial_transaction_minor, root_id,
                 purchase_id, purchase_received_at, response_code)
              WHERE d.outcome = 'decided'

@@ -1,21 +1,11 @@
 -- A batch of decisions is one array of requests, and its answer one array of decisions.
 CREATE TYPE authorization_v1 AS (
     round                    int,      -- among the requests of its account in the batch, from 0
-    account_id               bigint,
-    card_id                  bigint,
-    card_version             bigint,   -- of the card, as it was known when the request was judged
-    message_key              bytea,
-    decide_by                float8,   -- seconds since 1970, by the clock of the database
-    refusal_before_pin       text,
-    hsm_fault                boolean,
-    pin_verdict              text,
-    refusal_after_pin        text,
     kind                     text,
     channel                  text,
-    amount_minor             bigint,   -- billed, in the account's currency
-    cash_minor               bigint,
     transaction_minor        bigint,
     transaction_currency     text,
+    hold_seconds             int,
     processing_code          text,
     mti                      text,
     stan                     text,
@@ -29,17 +19,27 @@ CREATE TYPE authorization_v1 AS (
     country                  text,
     entry_mode               text,
     link                     text,
+    scheme                   text,
+    scheme_transaction_id    text,
+    account_id               bigint,
+    card_id                  bigint,
+    card_version             bigint,   -- of the card, as it was known when the request was judged
+    message_key              bytea,
+    decide_by                float8,   -- seconds since 1970, by the clock of the database
+    refusal_before_pin       text,
+    hsm_fault                boolean,
+    pin_verdict              text,
+    refusal_after_pin        text,
+    amount_minor             bigint,   -- billed, in the account's currency
+    cash_minor               bigint,
     authorization_code       text,
     issuer_authentication    text,
     books                    text,     -- hold, posting, or nothing
-    hold_seconds             int,
     takes_partial            boolean,  -- the terminal takes less than it asked for
     rrn_clue                 bytea,    -- with the next: under which an advice may have been here first
     scheme_clue              bytea,
     is_increment             boolean,  -- of an earlier purchase, which the next two find
     original_trace           bytea,
-    scheme_transaction_id    text,
-    scheme                   text,
     sequence_number          text,     -- of a right cryptogram: whose counter it is,
     atc                      int,      -- and where it may stand to the highest that was seen;
     atc_behind               int,
