@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from keys.keyfile import load as load_keys
 from keys.keyfile import read_kbpk
@@ -57,21 +58,19 @@ class Traffic:
 
     def message(self, card: int, number: int, moment: bytes) -> bytes:
         """The frame of one sending; `number` makes it unlike every other one."""
-        return b"".join(
-            (
-                self.heads[card],
-                moment,
-                b"%06d" % (number % STANS),
-                self.middles[card],
-                b"%012d" % number,
-                self.tail,
-            )
-        )
+        return b"%b%b%06d%b%012d%b" % (
+            self.heads[card], moment, number % STANS, self.middles[card], number, self.tail,
+        )  # fmt: skip
 
 
 def moment_now() -> bytes:
     """DE7 of this second: MMDDhhmmss in UTC."""
-    return time.strftime("%m%d%H%M%S", time.gmtime()).encode()
+    return _moment(int(time.time()))
+
+
+@lru_cache(maxsize=1)
+def _moment(second: int) -> bytes:
+    return time.strftime("%m%d%H%M%S", time.gmtime(second)).encode()
 
 
 def make_traffic(cards: int) -> Traffic:
