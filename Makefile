@@ -59,8 +59,8 @@ soak: $(DEV) ## messages in any order against the model and the audit: MINUTES=5
 bench: $(DEV) ## throughput and latency against pgbench, on an empty database and on a year's history
 	$(BIN)/python -m benchmarks.bench --history
 
-bench-quick: $(DEV) ## the same in a minute, on an empty database
-	$(BIN)/python -m benchmarks.bench --seconds 5
+bench-quick: $(DEV) ## switch, pgbench and the textbook in a minute, on an empty database
+	$(BIN)/python -m benchmarks.bench
 
 faults: $(DEV) ## only the tests that kill, stop and starve real processes
 	$(PYTEST) tests/faults

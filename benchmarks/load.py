@@ -99,9 +99,18 @@ def quantile_ms(seconds: array[float], quantile: float) -> float:
 class Generator:
     """Connections to one link, and the numbers of the messages sent over them."""
 
-    def __init__(self, address: tuple[str, int], traffic: Traffic) -> None:
+    def __init__(
+        self,
+        address: tuple[str, int],
+        traffic: Traffic,
+        *,
+        first: int = 0,
+        patience: float = PATIENCE_SECONDS,
+    ) -> None:
+        """Connect. Messages are numbered from `first`, and given up after `patience` seconds."""
         self._traffic = traffic
-        self._number = 0
+        self._number = first
+        self._patience = patience
         self._waiting: dict[int, float] = {}  # when a number was, or should have been, sent
         self._random = random.Random(8583)
         self._is_stopping = False
@@ -127,10 +136,10 @@ class Generator:
             for place in range(in_flight):
                 self._send(self._peers[place % CONNECTIONS], 1, result)
             while (now := time.perf_counter()) < ends and not self._is_stopping:
-                for peer in self._readable(min(ends - now, PATIENCE_SECONDS)):
+                for peer in self._readable(min(ends - now, self._patience)):
                     if count := self._receive(peer, result):
                         self._send(peer, count, result)
-                if lost := self._give_up_on(now - PATIENCE_SECONDS):
+                if lost := self._give_up_on(now - self._patience):
                     self._send(self._peers[0], lost, result)
             result.seconds = time.perf_counter() - began
             result.answered = len(result.approved)
@@ -161,9 +170,9 @@ class Generator:
     def _linger(self, result: Result) -> None:
         """Take the answers that are still on their way."""
         while self._waiting and not self._is_stopping:
-            for peer in self._readable(PATIENCE_SECONDS / 10):
+            for peer in self._readable(self._patience / 10):
                 self._receive(peer, result)
-            self._give_up_on(time.perf_counter() - PATIENCE_SECONDS)
+            self._give_up_on(time.perf_counter() - self._patience)
 
     def _give_up_on(self, sent_by: float) -> int:
         """Wait no longer for what was sent by then; how many."""

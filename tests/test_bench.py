@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+
 import asyncpg
 
 from benchmarks import history
-from benchmarks.rig import run
+from benchmarks.load import Generator
+from benchmarks.rig import HOST, run
+from benchmarks.textbook import Textbook
+from benchmarks.traffic import DIALECT, make_traffic, moment_now, purchase
 from benchmarks.yardstick import SETUP
+from keys.keyfile import load as load_keys
+from keys.keyfile import read_kbpk
+from keys.vault import LocalDataKeys, Vault
+from switch.demo import loader
 from switch.ledger.queries import QUERIES
 from switch.operate.audit import audit
+from switch.setting_values import packaged_key_file
+from switch.wire.message import Message, decode, encode
 from tests.conftest import PostgresServer
 from tests.ledger.support import PROGRAM, Books
 from tests.process import as_setting
+
+KEYS = load_keys(packaged_key_file("keys.toml"), read_kbpk(packaged_key_file("kbpk.dev")))
 
 CARDS = 7
 
@@ -84,3 +99,129 @@ async def test_the_yardstick_is_right(database: str, postgres_server: PostgresSe
     checked = await findings(database)
     assert (5, 2, 1) == (checked["keys"], checked["decisions"], checked["usage"])
     await books.connection.close()
+
+
+def test_a_message_is_its_cards_own() -> None:
+    """What is put together from parts is what the codec makes."""
+    traffic, moment = make_traffic(CARDS), moment_now()
+    for card in range(CARDS):
+        own = {7: moment.decode(), 11: "000042", 37: "000001000042"}
+        message = purchase(card, KEYS["cvk"])
+        payload = encode(Message("0100", {**message.fields, **own}), DIALECT)
+        frame = len(payload).to_bytes(2, "big") + payload
+        assert frame == traffic.message(card, 1_000_042, moment)
+
+
+def test_messages_are_spread_over_all_cards() -> None:
+    """Of many cards so few messages are made as are asked for."""
+    some, whole = make_traffic(100, at_most=10), make_traffic(100)
+    assert list(whole.heads[::10]) == list(some.heads)
+
+
+Answer = Callable[[dict[int, str]], str | None]
+
+
+@contextlib.asynccontextmanager
+async def answering(code_of: Answer) -> AsyncIterator[tuple[str, int]]:
+    """A server that answers 0100s with the code it is told, in pieces of odd sizes."""
+
+    serving = set()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        serving.add(asyncio.current_task())
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            while True:
+                size = int.from_bytes(await reader.readexactly(2), "big")
+                fields = dict(decode(await reader.readexactly(size), DIALECT).fields)
+                if (code := code_of(fields)) is None:
+                    continue
+                kept = {n: fields[n] for n in (3, 4, 7, 11, 32, 33, 37, 41, 42, 49)} | {39: code}
+                payload = encode(
+                    Message("0110", kept | ({38: "123456"} if code == "00" else {})), DIALECT
+                )
+                frame = len(payload).to_bytes(2, "big") + payload
+                writer.write(frame[:50])
+                await asyncio.sleep(0)
+                writer.write(frame[50:])
+        writer.close()
+
+    server = await asyncio.start_server(serve, HOST, 0)
+    try:
+        yield server.sockets[0].getsockname()
+    finally:
+        server.close()
+        await asyncio.gather(*filter(None, serving))
+
+
+async def test_the_generator_counts_what_comes() -> None:
+    """Approvals, other answers, and messages without one are told apart; none is lost."""
+
+    def code_of(fields: dict[int, str]) -> str | None:
+        return {0: None, 1: "51"}.get(int(fields[11]) % 10, "00")
+
+    async with answering(code_of) as address:
+        generator = Generator(address, make_traffic(CARDS), first=100, patience=0.2)
+        result = await asyncio.to_thread(generator.open_loop, per_second=400, seconds=0.5)
+        generator.close()
+    numbers = range(100, 100 + result.sent)
+    assert [n for n in numbers if n % 10 > 1] == sorted(result.approved)
+    assert len(result.approved) == len(result.latencies)
+    assert {"51": len([n for n in numbers if n % 10 == 1])} == result.others
+    assert len([n for n in numbers if n % 10 == 0]) == result.unanswered
+
+
+async def test_the_generator_keeps_so_many_in_flight() -> None:
+    """Each answer sends the next message, and one that does not come is replaced."""
+    waiting: set[str] = set()
+    most = 0
+
+    def code_of(fields: dict[int, str]) -> str | None:
+        nonlocal most
+        waiting.add(fields[11])
+        most = max(most, len(waiting))
+        if int(fields[11]) == 0:
+            return None
+        waiting.remove(fields[11])
+        return "00"
+
+    async with answering(code_of) as address:
+        generator = Generator(address, make_traffic(CARDS), patience=0.1)
+        result = await asyncio.to_thread(generator.closed_loop, in_flight=3, seconds=0.4)
+        generator.close()
+    assert (1, {}) == (result.unanswered, result.others)
+    assert most <= 3 < result.sent == len(result.approved) + 1
+
+
+async def test_the_textbook_is_right(database: str) -> None:
+    """What it decides is held and answered again, and refused for its reason."""
+    vault = Vault(LocalDataKeys(KEYS["pan_token"], KEYS["pan_data"]))
+    async with asyncpg.create_pool(database, min_size=2, max_size=2) as pool:
+        books = await asyncpg.connect(database)
+        await books.execute(QUERIES["make_partitions"], 1)
+        await loader.reset(books, vault)
+        await loader.add_load_cards(books, vault, KEYS["pvk"], CARDS, progress=lambda _: None)
+        await books.close()
+        server = await asyncio.start_server(Textbook(pool).serve, HOST, 0)
+        reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+
+        async def ask(**changed: str) -> dict[int, str]:
+            own = {int(name[2:]): value for name, value in changed.items()}
+            message = purchase(1, KEYS["cvk"])
+            payload = encode(Message("0100", {**message.fields, **own}), DIALECT)
+            writer.write(len(payload).to_bytes(2, "big") + payload)
+            size = int.from_bytes(await reader.readexactly(2), "big")
+            return dict(decode(await reader.readexactly(size), DIALECT).fields)
+
+        first = await ask(de11="000001")
+        assert "00" == first[39]
+        assert first == await ask(de11="000001")
+        assert "51" == (await ask(de11="000002", de4="000100000000"))[39]
+        assert "54" == (await ask(de11="000003", de14="3011"))[39]
+        assert "14" == (await ask(de11="000004", de2="4761739000000001"))[39]
+        track = purchase(1, KEYS["cvk"]).fields[35]
+        assert "82" == (await ask(de11="000005", de35=track[:-5] + "00000"))[39]
+        writer.close()
+        server.close()
+        assert b"" == await reader.read()
+    checked = await findings(database)
+    assert (4, 1) == (checked["keys"], checked["decisions"])
