@@ -59,8 +59,9 @@ class Cost:
 
 def request(purchased: Message, spec: Spec) -> Message:
     """The purchase with values that fit the dialect."""
-    fields = {number: _value(spec.fields[number], value) for number, value in
-              purchased.fields.items()}  # fmt: skip
+    fields = {
+        number: _value(spec.fields[number], value) for number, value in purchased.fields.items()
+    }
     return Message(f"{spec.version}100", fields)
 
 
@@ -72,7 +73,8 @@ def answer(asked: Message, spec: Spec) -> Message:
         if number in asked.fields
     }
     own = {number: _value(spec.fields[number], "") for number in (38, 39)}
-    return Message(f"{spec.version}110", echoed | own)
+    # In the order of their numbers, as the switch's own replies have them: others cost more.
+    return Message(f"{spec.version}110", dict(sorted((echoed | own).items())))
 
 
 def _value(field: Field, value: str) -> str:

@@ -186,9 +186,9 @@ def say(line: str) -> None:
     click.echo(line)
 
 
-def perform(work: Callable[[Path], Awaitable[dict[str, object]]]) -> None:
-    """Do a bench in a temporary folder and print its JSON line; or say in a line why not, and
-    exit with 1. SIGTERM ends it as Ctrl-C does.
+def perform(work: Callable[[Path], Awaitable[dict[str, object]]]) -> dict[str, object]:
+    """Do a bench in a temporary folder, print its JSON line and give it; or say in a line why
+    not, and exit with 1. SIGTERM ends it as Ctrl-C does.
     """
     began = time.monotonic()
     try:
@@ -199,6 +199,7 @@ def perform(work: Callable[[Path], Awaitable[dict[str, object]]]) -> None:
         sys.exit("bench: stopped")
     result["took_seconds"] = round(time.monotonic() - began, 1)
     click.echo(orjson.dumps(result))
+    return result
 
 
 async def _until_done(work: Callable[[Path], Awaitable[dict[str, object]]]) -> dict[str, object]:
