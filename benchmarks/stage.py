@@ -28,7 +28,7 @@ from benchmarks import honesty
 from benchmarks.load import PATIENCE_SECONDS, Generator, Result
 from benchmarks.rig import ANSWER_WITHIN_MS, CONNECTIONS_MAX, BenchError, Rig, rig
 from benchmarks.traffic import Traffic, make_traffic
-from benchmarks.yardstick import Yardstick
+from benchmarks.yardstick import WITHIN, Yardstick
 from switch.ledger.embedded_files import EmbeddedError
 
 #: pgbench's clients. One thread serves them: a second one was not seen to make it faster.
@@ -115,6 +115,7 @@ async def stage(
     used_cards: int = 0,
     answer_within_ms: int = ANSWER_WITHIN_MS,
     connections_max: int = CONNECTIONS_MAX,
+    rows_within: str = WITHIN,
 ) -> AsyncIterator[Stage]:
     """Stand everything up; prove what was measured; take everything down.
 
@@ -135,7 +136,9 @@ async def stage(
     ):
         settings = await honesty.durability(connection)
         say(", ".join(f"{name} {value}" for name, value in settings.items()))
-        yardstick = Yardstick(stand.database, cards=used_cards or cards, threads=THREADS)
+        yardstick = Yardstick(
+            stand.database, cards=used_cards or cards, threads=THREADS, within=rows_within
+        )
         await yardstick.prepare()
         patience = PATIENCE_SECONDS - ANSWER_WITHIN_MS / 1000 + answer_within_ms / 1000
         generator = Generator(stand.address, traffic, patience=patience)
