@@ -83,7 +83,9 @@ class Stage:
         )
 
     async def open(self, per_second: float, seconds: float) -> Result:
-        """So many a second for the switch, whatever it answers."""
+        """So many a second for the switch, whatever it answers. Raises `BenchError` for none."""
+        if not per_second:
+            raise BenchError("the switch approved nothing: there is no share of its rate")
         load = self.generator
         return self.tally.took(
             await in_thread(load, lambda: load.open_loop(per_second=per_second, seconds=seconds))

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 from collections.abc import AsyncIterator, Callable
 
 import asyncpg
 
 from benchmarks import history
+from benchmarks.html import page
 from benchmarks.load import Generator
 from benchmarks.rig import HOST, run
+from benchmarks.soak import flatness, problems
 from benchmarks.textbook import Textbook
 from benchmarks.traffic import DIALECT, make_traffic, moment_now, purchase
 from benchmarks.yardstick import SETUP
@@ -225,3 +228,36 @@ async def test_the_textbook_is_right(database: str) -> None:
         assert b"" == await reader.read()
     checked = await findings(database)
     assert (4, 1) == (checked["keys"], checked["decisions"])
+
+
+STEP = {
+    "per_s": 100, "approved_per_s": 99, "p50_ms": 1.5, "p99_ms": 4.0, "p99_9_ms": None,
+    "unanswered": 1, "not_approved": {"91": 2},
+}  # fmt: skip
+
+
+def test_the_page_is_whole_and_says_what_was_found() -> None:
+    """One file, without a request to anywhere; what was not measured is left out."""
+    found = {
+        "machine": {"system": "<Linux>"},
+        "compared": {"switch_per_s": 3000, "pgbench_per_s": 1500, "textbook_per_s": 400},
+        "ladder": {"ladder": [STEP], "shares": [{"share": 0.25} | STEP]},
+    }
+    told = page(found)
+    assert "&lt;Linux&gt;" in told
+    assert "100 a second (25%)" in told
+    assert "91: 2" in told
+    assert "3,000" in told
+    assert "History" not in told
+    assert "<circle" in told
+    assert not re.search(r"src=|href=|url\(|\bnan\b|None", told)
+
+
+def test_memory_that_grows_is_seen() -> None:
+    """What the process took while it warmed up is no growth."""
+    flat = [50] * 10 + [100] * 90
+    assert (100, 100) == flatness(flat)
+    assert (100, 110) == flatness([*flat, *[110] * 20])
+    assert ["rss_growth"] == problems(
+        {"unanswered": 0, "not_approved": {}, "log_lines_lost": 0, "rss_growth": 0.06}
+    )
