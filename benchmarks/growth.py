@@ -28,8 +28,8 @@ from benchmarks import history
 from benchmarks.rig import BenchError
 from benchmarks.stage import Stage, exceptions, perform, say, stage
 
-#: In flight at the switch, and cards, where a case is not about them.
-IN_FLIGHT, CARDS = 128, 100_000
+#: In flight at the switch, and cards, where a case is not about them; cards with a history.
+IN_FLIGHT, CARDS, HISTORY_CARDS = 128, 20_000, 100_000
 
 #: What many cards are compared with.
 FEW_CARDS = 1_000
@@ -90,7 +90,7 @@ async def grow_cards(folder: Path, size: Size, cards: int) -> Told:
 
 async def grow_history(folder: Path, size: Size, messages: int) -> Told:
     """The same database without and with years of messages."""
-    async with stage(_own(folder, "history"), cards=CARDS, in_flight=IN_FLIGHT) as here:
+    async with stage(_own(folder, "history"), cards=HISTORY_CARDS, in_flight=IN_FLIGHT) as here:
         before = await turns(here, size, "no history")
         began = time.monotonic()
         await history.fill(here.rig.database, messages=messages)
