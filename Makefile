@@ -59,7 +59,7 @@ soak: $(DEV) ## 70 % of what the switch can do: memory flat, all answered, books
 soak-model: $(DEV) ## messages in any order against the model and the audit: MINUTES=5
 	$(BIN)/python -m tests.life.soak --minutes $(or $(MINUTES),5)
 
-bench: $(DEV) ## everything that is measured, into var/bench: hours
+bench: $(DEV) ## everything that is measured, into var/bench: two hours
 	$(BIN)/python -m benchmarks.whole
 
 bench-quick: $(DEV) ## switch, pgbench and the textbook in a minute, on an empty database

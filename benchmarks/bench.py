@@ -20,7 +20,7 @@ from benchmarks.stage import CLIENTS, Stage, exceptions, perform, say, stage
 WARM_UP_SECONDS = 1.0
 
 #: Cards, and with a history more of them; messages of a history.
-CARDS, FILLED_CARDS, HISTORY = 20_000, 100_000, 1_000_000
+CARDS, FILLED_CARDS, HISTORY = 10_000, 100_000, 1_000_000
 
 #: Connections of the textbook's pool: README.md has what others did.
 CONNECTIONS = 8

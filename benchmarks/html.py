@@ -82,11 +82,10 @@ def _ladder(told: Found) -> str:
     return lines(curves, "messages a second", "ms") + table(heads, rows)
 
 
-def _codec(told: Any) -> str:
-    costs = told["codec"] if isinstance(told, Mapping) else told
+def _codec(told: Found) -> str:
     shown = {
         f"{cost['dialect']}, {what}": float(cost[f"{what}_us"])
-        for cost in costs
+        for cost in told["codec"]
         for what in ("decode", "encode", "pyiso8583_decode", "pyiso8583_encode")
     }
     return bars({name.replace("_", " "): us for name, us in shown.items()}, "µs a message, best")

@@ -15,6 +15,9 @@ from benchmarks.stage import Stage, in_thread
 #: Its messages have numbers that the switch's never reach: a message key is one message's.
 FIRST_NUMBER = 500_000_000_000
 
+#: Seconds: it has no deadline, and what is given up early would be sent once more.
+PATIENCE = 10.0
+
 
 class Rival:
     """The textbook under the same load as the switch."""
@@ -46,7 +49,7 @@ async def rival(stage: Stage, *, connections: int) -> AsyncIterator[Rival]:
     command = [sys.executable, "-m", "benchmarks.textbook", "--url", stage.rig.database.url]
     command += ["--port", str(port), "--connections", str(connections)]
     async with serving(command, port, stage.folder / "textbook.log") as process:
-        generator = Generator((HOST, port), stage.traffic, first=FIRST_NUMBER)
+        generator = Generator((HOST, port), stage.traffic, first=FIRST_NUMBER, patience=PATIENCE)
         here = Rival(generator, process.pid)
         try:
             yield here

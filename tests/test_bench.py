@@ -6,10 +6,12 @@ import asyncio
 import contextlib
 import re
 from collections.abc import AsyncIterator, Callable
+from dataclasses import asdict
 
 import asyncpg
 
 from benchmarks import history
+from benchmarks.codec import cost
 from benchmarks.html import page
 from benchmarks.load import Generator
 from benchmarks.rig import HOST, run
@@ -242,12 +244,15 @@ def test_the_page_is_whole_and_says_what_was_found() -> None:
         "machine": {"system": "<Linux>"},
         "compared": {"switch_per_s": 3000, "pgbench_per_s": 1500, "textbook_per_s": 400},
         "ladder": {"ladder": [STEP], "shares": [{"share": 0.25} | STEP]},
+        "codec": {"codec": [asdict(cost("iso87-ascii", [purchase(0, KEYS["cvk"])], 1))]},
+        "keys": {"best_us": {"CVV": 5.1}},
+        "links": {"before": {"ratio": 2.5}, "after": {"ratio": 2.25}, "left": 0.9},
     }
     told = page(found)
     assert "&lt;Linux&gt;" in told
     assert "100 a second (25%)" in told
     assert "91: 2" in told
-    assert "3,000" in told
+    assert {"3,000", "5.1", "2.25", "iso87-ascii, decode"} <= set(re.findall(r">([^<]+)<", told))
     assert "History" not in told
     assert "<circle" in told
     assert not re.search(r"src=|href=|url\(|\bnan\b|None", told)
