@@ -6,8 +6,8 @@ loop's counts milliseconds: at 200 messages a second that would be all one measu
 Runs in a thread; `stop()` from another one ends it.
 
 It shares the processors with what it measures, so that it does as little as it can: a
-message is one formatting of parts made before, and a read of approvals alone, which are
-all of one length, is taken apart by one regular expression.
+message is one formatting of parts made before, and a read of whole answers is taken apart
+by one regular expression.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import socket
 import time
 from array import array
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -36,13 +36,14 @@ PATIENCE_SECONDS = 1.0
 #: Bytes taken from a socket at once.
 _READ = 1 << 16
 
-#: An approval's frame: its length, MTI, and the bitmap of DE3 4 7 11 32 33 37 38 39 41 42 49.
-#: DE3 to DE33 are 50 bytes, DE32 and DE33 of eight each; then DE37, DE38 of six, DE39, and DE41,
-#: DE42 and DE49 of 26.
-_APPROVAL = re.compile(
+#: The frame of an approval and of any other answer: its length, MTI, and the bitmap of DE3 4 7 11
+#: 32 33 37 38 39 41 42 49, the other's without DE38. DE3 to DE33 are 50 bytes, DE32 and DE33 of
+#: eight each; then DE37, DE38 of six, DE39, and DE41, DE42 and DE49 of 26.
+_ANSWERS = re.compile(
     rb"\x00\x740110322000018EC08000[\x20-\x7e]{50}([0-9]{12})[\x20-\x7e]{6}00[\x20-\x7e]{26}"
+    rb"|\x00\x6e0110322000018AC08000[\x20-\x7e]{50}([0-9]{12})([\x20-\x7e]{2})[\x20-\x7e]{26}"
 )
-_APPROVAL_SIZE = 118
+_APPROVAL_SIZE, _OTHER_SIZE = 118, 110
 
 
 @dataclass(slots=True)
@@ -206,19 +207,25 @@ class Generator:
         """Take what came on one connection; how many answers."""
         data = peer.read()
         now = time.perf_counter()
-        approved = _APPROVAL.findall(data)
-        if len(approved) * _APPROVAL_SIZE == len(data):
-            # One after the other they fill the read: nothing else stands in it.
-            result.take(list(map(int, approved)), self._waiting, now)
-            return len(approved)
-        payloads = list(peer.frames(data))
-        for payload in payloads:
-            fields = decode(payload, DIALECT).fields
-            if fields[39] == "00":
-                result.take([int(fields[37])], self._waiting, now)
-            elif self._waiting.pop(int(fields[37]), None) is not None:
-                result.codes[fields[39]] += 1
-        return len(payloads)
+        found = _ANSWERS.findall(data)
+        approved = [int(number) for number, _, _ in found if number]
+        others = [(int(number), code.decode()) for _, number, code in found if number]
+        if len(approved) * _APPROVAL_SIZE + len(others) * _OTHER_SIZE < len(data):
+            # They do not fill the read: something else stands in it too.
+            approved, others = _sorted_out(peer.frames(data))
+        result.take(approved, self._waiting, now)
+        for number, code in others:
+            if self._waiting.pop(number, None) is not None:
+                result.codes[code] += 1
+        return len(approved) + len(others)
+
+
+def _sorted_out(payloads: Iterable[bytes]) -> tuple[list[int], list[tuple[int, str]]]:
+    """The numbers approved, and others with their codes, whatever the answers look like."""
+    answers = [decode(payload, DIALECT).fields for payload in payloads]
+    codes = [(int(fields[37]), fields[39]) for fields in answers]
+    others = [(number, code) for number, code in codes if code != "00"]
+    return [number for number, code in codes if code == "00"], others
 
 
 class _Peer:

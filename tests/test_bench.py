@@ -128,7 +128,7 @@ Answer = Callable[[dict[int, str]], str | None]
 
 @contextlib.asynccontextmanager
 async def answering(code_of: Answer) -> AsyncIterator[tuple[str, int]]:
-    """A server that answers 0100s with the code it is told, in pieces of odd sizes."""
+    """A server that answers 0100s with the code it is told, every third in two pieces."""
 
     serving = set()
 
@@ -145,9 +145,10 @@ async def answering(code_of: Answer) -> AsyncIterator[tuple[str, int]]:
                     Message("0110", kept | ({38: "123456"} if code == "00" else {})), DIALECT
                 )
                 frame = len(payload).to_bytes(2, "big") + payload
-                writer.write(frame[:50])
+                at = len(frame) if int(fields[11]) % 3 else 50
+                writer.write(frame[:at])
                 await asyncio.sleep(0)
-                writer.write(frame[50:])
+                writer.write(frame[at:])
         writer.close()
 
     server = await asyncio.start_server(serve, HOST, 0)
