@@ -43,7 +43,7 @@ _ANSWERS = re.compile(
     rb"\x00\x740110322000018EC08000[\x20-\x7e]{50}([0-9]{12})[\x20-\x7e]{6}00[\x20-\x7e]{26}"
     rb"|\x00\x6e0110322000018AC08000[\x20-\x7e]{50}([0-9]{12})([\x20-\x7e]{2})[\x20-\x7e]{26}"
 )
-_APPROVAL_SIZE, _OTHER_SIZE = 118, 110
+_APPROVAL_SIZE, _OTHER_SIZE = 118, 112
 
 
 @dataclass(slots=True)

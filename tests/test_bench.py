@@ -9,8 +9,9 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import asdict
 
 import asyncpg
+import pytest
 
-from benchmarks import history
+from benchmarks import history, load
 from benchmarks.codec import cost
 from benchmarks.html import page
 from benchmarks.load import Generator
@@ -127,8 +128,8 @@ Answer = Callable[[dict[int, str]], str | None]
 
 
 @contextlib.asynccontextmanager
-async def answering(code_of: Answer) -> AsyncIterator[tuple[str, int]]:
-    """A server that answers 0100s with the code it is told, every third in two pieces."""
+async def answering(code_of: Answer, *, is_whole: bool = False) -> AsyncIterator[tuple[str, int]]:
+    """A server that answers 0100s with the code it is told, all or two of three in one piece."""
 
     serving = set()
 
@@ -145,7 +146,7 @@ async def answering(code_of: Answer) -> AsyncIterator[tuple[str, int]]:
                     Message("0110", kept | ({38: "123456"} if code == "00" else {})), DIALECT
                 )
                 frame = len(payload).to_bytes(2, "big") + payload
-                at = len(frame) if int(fields[11]) % 3 else 50
+                at = len(frame) if is_whole or int(fields[11]) % 3 else 50
                 writer.write(frame[:at])
                 await asyncio.sleep(0)
                 writer.write(frame[at:])
@@ -174,6 +175,23 @@ async def test_the_generator_counts_what_comes() -> None:
     assert len(result.approved) == len(result.latencies)
     assert {"51": len([n for n in numbers if n % 10 == 1])} == result.others
     assert len([n for n in numbers if n % 10 == 0]) == result.unanswered
+
+
+async def test_the_generator_needs_no_codec_for_whole_answers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Approvals and other answers alike are counted without one, which would cost too much."""
+
+    def code_of(fields: dict[int, str]) -> str | None:
+        return "00" if int(fields[11]) % 2 else "91"
+
+    monkeypatch.setattr(load, "decode", None)
+    async with answering(code_of, is_whole=True) as address:
+        generator = Generator(address, make_traffic(CARDS))
+        result = await asyncio.to_thread(generator.open_loop, per_second=400, seconds=0.2)
+        generator.close()
+    assert {"91": result.sent - len(result.approved)} == result.others
+    assert result.sent // 2 == len(result.approved) > 0
 
 
 async def test_the_generator_keeps_so_many_in_flight() -> None:
