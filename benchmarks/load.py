@@ -24,7 +24,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from benchmarks.traffic import DIALECT, Traffic, moment_now
+from benchmarks.traffic import DIALECT, Traffic
 from switch.wire.message import decode
 
 CONNECTIONS = 4
@@ -40,8 +40,9 @@ _READ = 1 << 16
 #: 32 33 37 38 39 41 42 49, the other's without DE38. DE3 to DE33 are 50 bytes, DE32 and DE33 of
 #: eight each; then DE37, DE38 of six, DE39, and DE41, DE42 and DE49 of 26.
 _ANSWERS = re.compile(
-    rb"\x00\x740110322000018EC08000[\x20-\x7e]{50}([0-9]{12})[\x20-\x7e]{6}00[\x20-\x7e]{26}"
-    rb"|\x00\x6e0110322000018AC08000[\x20-\x7e]{50}([0-9]{12})([\x20-\x7e]{2})[\x20-\x7e]{26}"
+    rb"\x00\x740110322000018EC08000.{50}([0-9]{12}).{6}00.{26}"
+    rb"|\x00\x6e0110322000018AC08000.{50}([0-9]{12})(..).{26}",
+    re.DOTALL,
 )
 _APPROVAL_SIZE, _OTHER_SIZE = 118, 112
 
@@ -193,11 +194,9 @@ class Generator:
 
     def _send(self, peer: _Peer, count: int, result: Result, due: float | None = None) -> None:
         """Send so many messages of cards chosen by chance, in one write."""
-        moment, cards, message = moment_now(), self._traffic.cards, self._traffic.message
-        chance = self._random.random
         numbers = range(self._number, self._number + count)
         self._number += count
-        data = b"".join([message(int(chance() * cards), number, moment) for number in numbers])
+        data = self._traffic.messages(numbers, self._random.random)
         started = time.perf_counter() if due is None else due
         self._waiting.update(dict.fromkeys(numbers, started))
         peer.socket.sendall(data)

@@ -9,7 +9,7 @@ differ from one sending to the next (DE7, DE11, DE37) is put between its parts.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -56,11 +56,20 @@ class Traffic:
         """How many cards there are."""
         return len(self.heads)
 
-    def message(self, card: int, number: int, moment: bytes) -> bytes:
-        """The frame of one sending; `number` makes it unlike every other one."""
-        return b"%b%b%06d%b%012d%b" % (
-            self.heads[card], moment, number % STANS, self.middles[card], number, self.tail,
-        )  # fmt: skip
+    def messages(self, numbers: Iterable[int], chance: Callable[[], float]) -> bytes:
+        """The frames of some sendings; a number makes each unlike every other one, and its card
+        is chosen by a number from 0 to 1 that `chance` gives.
+        """
+        heads, middles, tail = self.heads, self.middles, self.tail
+        moment, cards = moment_now(), len(heads)
+        return b"".join(
+            [
+                b"%b%b%06d%b%012d%b"
+                % (heads[card], moment, number % STANS, middles[card], number, tail)
+                for number in numbers
+                for card in (int(chance() * cards),)
+            ]
+        )
 
 
 def moment_now() -> bytes:

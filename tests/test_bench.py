@@ -7,6 +7,7 @@ import contextlib
 import re
 from collections.abc import AsyncIterator, Callable
 from dataclasses import asdict
+from itertools import repeat
 
 import asyncpg
 import pytest
@@ -18,7 +19,7 @@ from benchmarks.load import Generator
 from benchmarks.rig import HOST, run
 from benchmarks.soak import flatness, problems
 from benchmarks.textbook import Textbook
-from benchmarks.traffic import DIALECT, make_traffic, moment_now, purchase
+from benchmarks.traffic import DIALECT, make_traffic, purchase
 from benchmarks.yardstick import SETUP
 from keys.keyfile import load as load_keys
 from keys.keyfile import read_kbpk
@@ -109,13 +110,15 @@ async def test_the_yardstick_is_right(database: str, postgres_server: PostgresSe
 
 def test_a_message_is_its_cards_own() -> None:
     """What is put together from parts is what the codec makes."""
-    traffic, moment = make_traffic(CARDS), moment_now()
+    traffic = make_traffic(CARDS)
     for card in range(CARDS):
-        own = {7: moment.decode(), 11: "000042", 37: "000001000042"}
+        sent = traffic.messages([1_000_042], repeat((card + 0.5) / CARDS).__next__)
+        moment = decode(sent[2:], DIALECT).fields[7]
+        own = {7: moment, 11: "000042", 37: "000001000042"}
         message = purchase(card, KEYS["cvk"])
         payload = encode(Message("0100", {**message.fields, **own}), DIALECT)
         frame = len(payload).to_bytes(2, "big") + payload
-        assert frame == traffic.message(card, 1_000_042, moment)
+        assert frame == sent
 
 
 def test_messages_are_spread_over_all_cards() -> None:
