@@ -11,7 +11,7 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check install --no-com
 PYTEST := PYTHONDONTWRITEBYTECODE= PYTHONPYCACHEPREFIX=$(CURDIR)/.venv/bytecode $(BIN)/python -m pytest -q
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check contract interop faults soak bench bench-quick lock
+.PHONY: help setup run test check contract interop faults soak soak-model bench bench-quick lock
 
 help: ## say what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "make %-12s %s\n", $$1, $$2}'
@@ -53,14 +53,17 @@ interop: $(DEV) ## other people's implementations of the protocol against a runn
 	npm ci --prefix var/interop --silent --ignore-scripts
 	$(BIN)/python -m pytest -q -rs tests/interop
 
-soak: $(DEV) ## messages in any order against the model and the audit: MINUTES=5
+soak: $(DEV) ## 70 % of what the switch can do: memory flat, all answered, books right: MINUTES=30
+	$(BIN)/python -m benchmarks.soak --minutes $(or $(MINUTES),30)
+
+soak-model: $(DEV) ## messages in any order against the model and the audit: MINUTES=5
 	$(BIN)/python -m tests.life.soak --minutes $(or $(MINUTES),5)
 
-bench: $(DEV) ## throughput and latency against pgbench, on an empty database and on a year's history
-	$(BIN)/python -m benchmarks.bench --history
+bench: $(DEV) ## everything that is measured, into var/bench: two hours
+	$(BIN)/python -m benchmarks.whole
 
-bench-quick: $(DEV) ## the same in a minute, on an empty database
-	$(BIN)/python -m benchmarks.bench --seconds 5
+bench-quick: $(DEV) ## switch, pgbench and the textbook in a minute, on an empty database
+	$(BIN)/python -m benchmarks.bench
 
 faults: $(DEV) ## all tests that kill, stop, starve and flood real processes, also the long ones
 	$(PYTEST) tests/faults

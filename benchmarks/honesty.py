@@ -23,26 +23,29 @@ async def durability(connection: asyncpg.Connection) -> dict[str, str]:
     return settings
 
 
-async def check_rows(connection: asyncpg.Connection, approved: Iterable[int], others: int) -> None:
-    """Every approval that was received has its row, and every decision of pgbench has its own.
-
-    `others` is how many transactions pgbench counted; it counts none of those that it
-    broke off at its end, hence at least so many rows. Raises `BenchError`.
-    """
-    rows = await connection.fetch(
-        "SELECT rrn FROM authorizations WHERE link = 'bench' AND reason IS NULL"
-    )
-    numbers = {int(row["rrn"]) for row in rows}
+async def check_received(
+    connection: asyncpg.Connection, link: str, approved: Iterable[int]
+) -> None:
+    """Every approval that was received on a link has its row. Raises `BenchError`."""
+    query = "SELECT rrn FROM authorizations WHERE link = $1 AND reason IS NULL"
+    async with connection.transaction():
+        numbers = {int(row["rrn"]) async for row in connection.cursor(query, link, prefetch=10_000)}
     missing = sum(number not in numbers for number in approved)
     if missing:
-        raise BenchError(f"{missing} approvals that were received have no row")
+        raise BenchError(f"{link}: {missing} approvals that were received have no row")
+
+
+async def check_yardstick(connection: asyncpg.Connection, transactions: int) -> None:
+    """Every decision that pgbench counted has its rows. It counts none of those that it breaks
+    off at its end, hence at least so many. Raises `BenchError`.
+    """
     for table in ("message_keys", "holds"):
         count = await connection.fetchval(
             f"SELECT count(*) FROM authorizations AS z JOIN {table} AS t"  # noqa: S608 - our names
             " USING (account_id, authorization_id) WHERE z.link = 'pgbench' AND z.reason IS NULL"
         )
-        if count < others:
-            raise BenchError(f"pgbench made {others} decisions and {count} rows in {table}")
+        if count < transactions:
+            raise BenchError(f"pgbench made {transactions} decisions, {count} rows in {table}")
 
 
 async def check_books(url: str) -> None:

@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import random
 import socket
 import subprocess
 import sys
 import time
 
-from benchmarks.traffic import DIALECT, make_traffic, moment_now
+from benchmarks.traffic import DIALECT, make_traffic
 from switch.demo.remaking import DemoRemaker
 from switch.operate.replay.fresh import Fresh
 from switch.operate.replay.playing import Load, LoadPlayer
@@ -63,8 +64,8 @@ def serve() -> None:
 
 def measure(seconds: float, *, is_fresh: bool) -> Tally:
     """As fast as possible over one connection."""
-    traffic, now = make_traffic(CARDS), moment_now()
-    payloads = [traffic.message(card, card, now)[2:] for card in range(CARDS)]
+    traffic = make_traffic(CARDS)
+    payloads = [traffic.messages([number], random.random)[2:] for number in range(CARDS)]
     steps = [
         Step(number, "", "0100", dict(decode(payload, DIALECT).fields), payload, None)
         for number, payload in enumerate(payloads, start=1)

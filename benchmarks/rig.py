@@ -14,7 +14,7 @@ import signal
 import socket
 import sys
 from asyncio.subprocess import Process
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,7 +41,12 @@ journal = "unwinds.journal"
 name = "bench"
 listen = "{host}:{port}"
 in_flight_max = {in_flight_max}
+answer_within_ms = {answer_within_ms}
+connections_max = {connections_max}
 """
+
+#: What a link answers within, in milliseconds, and how many connections it takes, by default.
+ANSWER_WITHIN_MS, CONNECTIONS_MAX = 250, 64
 
 
 class BenchError(Exception):
@@ -59,25 +64,49 @@ class Rig:
 
     def switch_cpu_seconds(self) -> float:
         """Processor time that the switch has taken so far, on Linux; else 0."""
-        stat = Path(f"/proc/{self.switch_pid}/stat")
-        if not stat.exists():
-            return 0.0
-        user, system = stat.read_text().rpartition(")")[2].split()[11:13]
-        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+        return cpu_seconds(self.switch_pid)
+
+    def switch_rss(self) -> int:
+        """Bytes of memory that the switch has resident, on Linux; else 0."""
+        file = Path(f"/proc/{self.switch_pid}/statm")
+        return int(file.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") if file.exists() else 0
+
+
+def cpu_seconds(pid: int) -> float:
+    """Processor time that a process has taken so far, on Linux; else 0."""
+    stat = Path(f"/proc/{pid}/stat")
+    if not stat.exists():
+        return 0.0
+    user, system = stat.read_text().rpartition(")")[2].split()[11:13]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
 
 @contextlib.asynccontextmanager
-async def rig(folder: Path, *, cards: int, in_flight_max: int) -> AsyncIterator[Rig]:
+async def rig(
+    folder: Path,
+    *,
+    cards: int,
+    in_flight_max: int,
+    answer_within_ms: int = ANSWER_WITHIN_MS,
+    connections_max: int = CONNECTIONS_MAX,
+) -> AsyncIterator[Rig]:
     """Make the database, load the cards, start the switch; stop all of it at the end."""
     port = free_port()
     config = folder / "switch.toml"
-    config.write_text(_SETTINGS.format(host=HOST, port=port, in_flight_max=in_flight_max))
+    config.write_text(
+        _SETTINGS.format(
+            host=HOST,
+            port=port,
+            in_flight_max=in_flight_max,
+            answer_within_ms=answer_within_ms,
+            connections_max=connections_max,
+        )
+    )
     async with EmbeddedPostgres(folder / "postgres") as database:
         await _command(config, "demo", "reset")
         await _command(config, "demo", "cards", "--count", str(cards))
         log = folder / "switch.log"
-        async with _switch(config, log) as process:
-            await _listening(port, process, log)
+        async with serving(_switch_command(config, "run"), port, log) as process:
             yield Rig(database, (HOST, port), process.pid, log)
 
 
@@ -127,17 +156,19 @@ async def _command(config: Path, *words: str) -> None:
 
 
 @contextlib.asynccontextmanager
-async def _switch(config: Path, log: Path) -> AsyncIterator[Process]:
+async def serving(command: Sequence[str], port: int, log: Path) -> AsyncIterator[Process]:
+    """A program of its own, once it listens; stopped at the end. What it says goes to the log."""
     with log.open("wb") as output:
         process = await asyncio.create_subprocess_exec(
-            *_switch_command(config, "run"),
+            *command,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=output,
             stderr=asyncio.subprocess.STDOUT,
             env=_environment(),
-            start_new_session=True,  # Ctrl-C is the bench's: it stops the switch in its turn
+            start_new_session=True,  # Ctrl-C is the bench's: it stops the program in its turn
         )
     try:
+        await _listening(port, process, log)
         yield process
     finally:
         await _stop(process)
@@ -155,7 +186,7 @@ async def _stop(process: Process) -> None:
 
 
 async def _listening(port: int, process: Process, log: Path) -> None:
-    """Return when the switch takes connections."""
+    """Return when a program takes connections."""
     loop = asyncio.get_running_loop()
     give_up = loop.time() + START_SECONDS
     while loop.time() < give_up and process.returncode is None:
@@ -166,7 +197,7 @@ async def _listening(port: int, process: Process, log: Path) -> None:
         else:
             writer.close()
             return
-    raise BenchError(f"the switch does not start: {last_line(log)}")
+    raise BenchError(f"{log.stem} does not start: {last_line(log)}")
 
 
 def last_line(log: Path) -> str:

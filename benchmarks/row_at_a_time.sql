@@ -7,7 +7,7 @@
 \set key_low random(0, 4611686018427387903)
 SELECT * FROM bench_authorize_one(
     bench_token(:serial), int8send(:key_high) || int8send(:key_low), int8send(:rrn),
-    clock_timestamp() + interval '200 ms', '3012', 604800, NULL, NULL, 'purchase', 'stripe',
+    clock_timestamp() + :within::interval, '3012', 604800, NULL, NULL, 'purchase', 'stripe',
     :amount, 0, :amount, '978', '000000', '0100', :stan, '1231235959', :rrn, '476173', 'TERM0001',
     'MERCHANT0000001', 'ACME STORE               BERLIN       DE', '5411', '276', '901', 'pgbench',
     :code);

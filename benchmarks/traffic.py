@@ -9,12 +9,13 @@ differ from one sending to the next (DE7, DE11, DE37) is put between its parts.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from keys.keyfile import load as load_keys
 from keys.keyfile import read_kbpk
-from keys.software.issuing import card_code
+from keys.software.card_code import CardCodeKey, card_code
 from keys.software.key import Key
 from specs.spec import load as load_spec
 from switch.demo.program import LOAD_EXPIRY, LOAD_SERVICE_CODE, load_pan
@@ -55,47 +56,70 @@ class Traffic:
         """How many cards there are."""
         return len(self.heads)
 
-    def message(self, card: int, number: int, moment: bytes) -> bytes:
-        """The frame of one sending; `number` makes it unlike every other one."""
+    def messages(self, numbers: Iterable[int], chance: Callable[[], float]) -> bytes:
+        """The frames of some sendings; a number makes each unlike every other one, and its card
+        is chosen by a number from 0 to 1 that `chance` gives.
+        """
+        heads, middles, tail = self.heads, self.middles, self.tail
+        moment, cards = moment_now(), len(heads)
         return b"".join(
-            (
-                self.heads[card],
-                moment,
-                b"%06d" % (number % STANS),
-                self.middles[card],
-                b"%012d" % number,
-                self.tail,
-            )
+            [
+                b"%b%b%06d%b%012d%b"
+                % (heads[card], moment, number % STANS, middles[card], number, tail)
+                for number in numbers
+                for card in (int(chance() * cards),)
+            ]
         )
 
 
 def moment_now() -> bytes:
     """DE7 of this second: MMDDhhmmss in UTC."""
-    return time.strftime("%m%d%H%M%S", time.gmtime()).encode()
+    return _moment(int(time.time()))
 
 
-def make_traffic(cards: int) -> Traffic:
-    """One message for each of the first so many load cards. About 60 µs a card."""
+@lru_cache(maxsize=1)
+def _moment(second: int) -> bytes:
+    return time.strftime("%m%d%H%M%S", time.gmtime(second)).encode()
+
+
+def make_traffic(cards: int, *, at_most: int = 0) -> Traffic:
+    """One message for each of the first so many load cards; where they are more than `at_most`,
+    which is not 0, for so many that are spread evenly over them. About 20 µs a card.
+
+    The first card's message is encoded, and gives the place of the others' own fields.
+    """
     cvk = load_keys(packaged_key_file("keys.toml"), read_kbpk(packaged_key_file("kbpk.dev")))["cvk"]
-    heads, middles, tail = [], [], b""
-    variable = f"{_DE7}{_DE11}".encode()
-    for card in range(cards):
-        payload = encode(purchase(card, cvk), DIALECT)
-        head, _, rest = payload.partition(variable)
-        middle, _, tail = rest.partition(_DE37.encode())
-        heads.append(len(payload).to_bytes(2, "big") + head)
-        middles.append(middle)
+    prepared = CardCodeKey.prepare(cvk.material)
+    first = purchase(0, cvk)
+    payload = encode(first, DIALECT)
+    head, _, rest = payload.partition(f"{_DE7}{_DE11}".encode())
+    middle, _, tail = rest.partition(_DE37.encode())
+    size = len(payload).to_bytes(2, "big")
+    pan_to_amount, track = _own(first.fields)
+    heads, middles = [], []
+    for card in range(0, cards, max(1, cards // at_most) if at_most else 1):
+        own, own_track = _own(_fields_of(card, prepared))
+        heads.append(size + head.replace(pan_to_amount, own))
+        middles.append(middle.replace(track, own_track))
     return Traffic(heads, middles, tail)
+
+
+def _own(fields: Mapping[int, str]) -> tuple[bytes, bytes]:
+    """A card's own: DE2 ‖ DE3 ‖ DE4 and DE35, which are of one length for all load cards."""
+    return f"{fields[2]}{_SHARED[3]}{fields[4]}".encode(), fields[35].encode()
 
 
 def purchase(card: int, cvk: Key) -> Message:
     """A stripe purchase with the load card of that number, from 0."""
+    return Message("0100", {**_SHARED, **_fields_of(card, CardCodeKey.prepare(cvk.material))})
+
+
+def _fields_of(card: int, cvk: CardCodeKey) -> Mapping[int, str]:
     pan = load_pan(card)
-    cvv = card_code(cvk, pan=pan, expiry=LOAD_EXPIRY, service_code=LOAD_SERVICE_CODE)
-    own = {
+    cvv = card_code(cvk, pan, LOAD_EXPIRY, LOAD_SERVICE_CODE)
+    return {
         2: pan,
         4: f"{_AMOUNT_LEAST + card % _AMOUNT_STEPS:012d}",
         # PVKI and PVV are zeros: without a PIN nobody reads them.
         35: f"{pan}={LOAD_EXPIRY}{LOAD_SERVICE_CODE}00000{cvv}00",
     }
-    return Message("0100", {**_SHARED, **own})

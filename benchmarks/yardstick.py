@@ -22,6 +22,9 @@ _TPS = re.compile(r"^tps = ([0-9.]+)", re.MULTILINE)
 _DONE = re.compile(r"^number of transactions actually processed: ([0-9]+)", re.MULTILINE)
 _FAILED = re.compile(r"^number of failed transactions: ([0-9]+)", re.MULTILINE)
 
+#: How long a call may wait for the account, as a message may that is answered within 250 ms.
+WITHIN = "200 ms"
+
 #: The planner is told what the switch tells it: keep the plan, go by the keys.
 _OPTIONS = {"PGOPTIONS": " ".join(f"-c {name}={value}" for name, value in SESSION.items())}
 
@@ -37,7 +40,10 @@ class Run:
 class Yardstick:
     """pgbench on the bench's own server."""
 
-    def __init__(self, database: EmbeddedPostgres, *, cards: int, threads: int) -> None:
+    def __init__(
+        self, database: EmbeddedPostgres, *, cards: int, threads: int, within: str = WITHIN
+    ) -> None:
+        self._within = within
         self._bin, self._url = database.bin_dir, database.url
         self._cards, self._threads = cards, threads
 
@@ -63,7 +69,8 @@ class Yardstick:
         said = await run(
             self._bin / "pgbench", "--no-vacuum", "--protocol=prepared", f"--client={clients}",
             f"--jobs={threads}", f"--time={max(1, round(seconds))}",
-            f"--define=cards={self._cards}", f"--file={SCRIPT}", *more, self._url,
+            f"--define=cards={self._cards}", f"--define=within={self._within}",
+            f"--file={SCRIPT}", *more, self._url,
             environment=_OPTIONS,
         )  # fmt: skip
         if int(_figure(_FAILED, said)):

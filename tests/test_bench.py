@@ -2,16 +2,38 @@
 
 from __future__ import annotations
 
-import asyncpg
+import asyncio
+import contextlib
+import re
+from collections.abc import AsyncIterator, Callable
+from dataclasses import asdict
+from itertools import repeat
 
-from benchmarks import history
-from benchmarks.rig import run
+import asyncpg
+import pytest
+
+from benchmarks import history, load
+from benchmarks.codec import cost
+from benchmarks.html import page
+from benchmarks.load import Generator
+from benchmarks.rig import HOST, run
+from benchmarks.soak import flatness, problems
+from benchmarks.textbook import Textbook
+from benchmarks.traffic import DIALECT, make_traffic, purchase
 from benchmarks.yardstick import SETUP
+from keys.keyfile import load as load_keys
+from keys.keyfile import read_kbpk
+from keys.vault import LocalDataKeys, Vault
+from switch.demo import loader
 from switch.ledger.queries import QUERIES
 from switch.operate.audit import audit
+from switch.setting_values import packaged_key_file
+from switch.wire.message import Message, decode, encode
 from tests.conftest import PostgresServer
 from tests.ledger.support import PROGRAM, Books
 from tests.process import as_setting
+
+KEYS = load_keys(packaged_key_file("keys.toml"), read_kbpk(packaged_key_file("kbpk.dev")))
 
 CARDS = 7
 
@@ -84,3 +106,185 @@ async def test_the_yardstick_is_right(database: str, postgres_server: PostgresSe
     checked = await findings(database)
     assert (5, 2, 1) == (checked["keys"], checked["decisions"], checked["usage"])
     await books.connection.close()
+
+
+def test_a_message_is_its_cards_own() -> None:
+    """What is put together from parts is what the codec makes."""
+    traffic = make_traffic(CARDS)
+    for card in range(CARDS):
+        sent = traffic.messages([1_000_042], repeat((card + 0.5) / CARDS).__next__)
+        moment = decode(sent[2:], DIALECT).fields[7]
+        own = {7: moment, 11: "000042", 37: "000001000042"}
+        message = purchase(card, KEYS["cvk"])
+        payload = encode(Message("0100", {**message.fields, **own}), DIALECT)
+        frame = len(payload).to_bytes(2, "big") + payload
+        assert frame == sent
+
+
+def test_messages_are_spread_over_all_cards() -> None:
+    """Of many cards so few messages are made as are asked for."""
+    some, whole = make_traffic(100, at_most=10), make_traffic(100)
+    assert list(whole.heads[::10]) == list(some.heads)
+
+
+Answer = Callable[[dict[int, str]], str | None]
+
+
+@contextlib.asynccontextmanager
+async def answering(code_of: Answer, *, is_whole: bool = False) -> AsyncIterator[tuple[str, int]]:
+    """A server that answers 0100s with the code it is told, all or two of three in one piece."""
+
+    serving = set()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        serving.add(asyncio.current_task())
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            while True:
+                size = int.from_bytes(await reader.readexactly(2), "big")
+                fields = dict(decode(await reader.readexactly(size), DIALECT).fields)
+                if (code := code_of(fields)) is None:
+                    continue
+                kept = {n: fields[n] for n in (3, 4, 7, 11, 32, 33, 37, 41, 42, 49)} | {39: code}
+                payload = encode(
+                    Message("0110", kept | ({38: "123456"} if code == "00" else {})), DIALECT
+                )
+                frame = len(payload).to_bytes(2, "big") + payload
+                at = len(frame) if is_whole or int(fields[11]) % 3 else 50
+                writer.write(frame[:at])
+                await asyncio.sleep(0)
+                writer.write(frame[at:])
+        writer.close()
+
+    server = await asyncio.start_server(serve, HOST, 0)
+    try:
+        yield server.sockets[0].getsockname()
+    finally:
+        server.close()
+        await asyncio.gather(*filter(None, serving))
+
+
+async def test_the_generator_counts_what_comes() -> None:
+    """Approvals, other answers, and messages without one are told apart; none is lost."""
+
+    def code_of(fields: dict[int, str]) -> str | None:
+        return {0: None, 1: "51"}.get(int(fields[11]) % 10, "00")
+
+    async with answering(code_of) as address:
+        generator = Generator(address, make_traffic(CARDS), first=100, patience=0.2)
+        result = await asyncio.to_thread(generator.open_loop, per_second=400, seconds=0.5)
+        generator.close()
+    numbers = range(100, 100 + result.sent)
+    assert [n for n in numbers if n % 10 > 1] == sorted(result.approved)
+    assert len(result.approved) == len(result.latencies)
+    assert {"51": len([n for n in numbers if n % 10 == 1])} == result.others
+    assert len([n for n in numbers if n % 10 == 0]) == result.unanswered
+
+
+async def test_the_generator_needs_no_codec_for_whole_answers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Approvals and other answers alike are counted without one, which would cost too much."""
+
+    def code_of(fields: dict[int, str]) -> str | None:
+        return "00" if int(fields[11]) % 2 else "91"
+
+    monkeypatch.setattr(load, "decode", None)
+    async with answering(code_of, is_whole=True) as address:
+        generator = Generator(address, make_traffic(CARDS))
+        result = await asyncio.to_thread(generator.open_loop, per_second=400, seconds=0.2)
+        generator.close()
+    assert {"91": result.sent - len(result.approved)} == result.others
+    assert result.sent // 2 == len(result.approved) > 0
+
+
+async def test_the_generator_keeps_so_many_in_flight() -> None:
+    """Each answer sends the next message, and one that does not come is replaced."""
+    waiting: set[str] = set()
+    most = 0
+
+    def code_of(fields: dict[int, str]) -> str | None:
+        nonlocal most
+        waiting.add(fields[11])
+        most = max(most, len(waiting))
+        if int(fields[11]) == 0:
+            return None
+        waiting.remove(fields[11])
+        return "00"
+
+    async with answering(code_of) as address:
+        generator = Generator(address, make_traffic(CARDS), patience=0.1)
+        result = await asyncio.to_thread(generator.closed_loop, in_flight=3, seconds=0.4)
+        generator.close()
+    assert (1, {}) == (result.unanswered, result.others)
+    assert most <= 3 < result.sent == len(result.approved) + 1
+
+
+async def test_the_textbook_is_right(database: str) -> None:
+    """What it decides is held and answered again, and refused for its reason."""
+    vault = Vault(LocalDataKeys(KEYS["pan_token"], KEYS["pan_data"]))
+    async with asyncpg.create_pool(database, min_size=2, max_size=2) as pool:
+        books = await asyncpg.connect(database)
+        await books.execute(QUERIES["make_partitions"], 1)
+        await loader.reset(books, vault)
+        await loader.add_load_cards(books, vault, KEYS["pvk"], CARDS, progress=lambda _: None)
+        await books.close()
+        server = await asyncio.start_server(Textbook(pool).serve, HOST, 0)
+        reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+
+        async def ask(**changed: str) -> dict[int, str]:
+            own = {int(name[2:]): value for name, value in changed.items()}
+            message = purchase(1, KEYS["cvk"])
+            payload = encode(Message("0100", {**message.fields, **own}), DIALECT)
+            writer.write(len(payload).to_bytes(2, "big") + payload)
+            size = int.from_bytes(await reader.readexactly(2), "big")
+            return dict(decode(await reader.readexactly(size), DIALECT).fields)
+
+        first = await ask(de11="000001")
+        assert "00" == first[39]
+        assert first == await ask(de11="000001")
+        assert "51" == (await ask(de11="000002", de4="000100000000"))[39]
+        assert "54" == (await ask(de11="000003", de14="3011"))[39]
+        assert "14" == (await ask(de11="000004", de2="4761739000000001"))[39]
+        track = purchase(1, KEYS["cvk"]).fields[35]
+        assert "82" == (await ask(de11="000005", de35=track[:-5] + "00000"))[39]
+        writer.close()
+        server.close()
+        assert b"" == await reader.read()
+    checked = await findings(database)
+    assert (4, 1) == (checked["keys"], checked["decisions"])
+
+
+STEP = {
+    "per_s": 100, "approved_per_s": 99, "p50_ms": 1.5, "p99_ms": 4.0, "p99_9_ms": None,
+    "unanswered": 1, "not_approved": {"91": 2},
+}  # fmt: skip
+
+
+def test_the_page_is_whole_and_says_what_was_found() -> None:
+    """One file, without a request to anywhere; what was not measured is left out."""
+    found = {
+        "machine": {"system": "<Linux>"},
+        "compared": {"switch_per_s": 3000, "pgbench_per_s": 1500, "textbook_per_s": 400},
+        "ladder": {"ladder": [STEP], "shares": [{"share": 0.25} | STEP]},
+        "codec": {"codec": [asdict(cost("iso87-ascii", [purchase(0, KEYS["cvk"])], 1))]},
+        "keys": {"best_us": {"CVV": 5.1}},
+        "links": {"before": {"ratio": 2.5}, "after": {"ratio": 2.25}, "left": 0.9},
+    }
+    told = page(found)
+    assert "&lt;Linux&gt;" in told
+    assert "100 a second (25%)" in told
+    assert "91: 2" in told
+    assert {"3,000", "5.1", "2.25", "iso87-ascii, decode"} <= set(re.findall(r">([^<]+)<", told))
+    assert "History" not in told
+    assert "<circle" in told
+    assert not re.search(r"src=|href=|url\(|\bnan\b|None", told)
+
+
+def test_memory_that_grows_is_seen() -> None:
+    """What the process took while it warmed up is no growth."""
+    flat = [50] * 10 + [100] * 90
+    assert (100, 100) == flatness(flat)
+    assert (100, 110) == flatness([*flat, *[110] * 20])
+    assert ["rss_growth"] == problems(
+        {"unanswered": 0, "not_approved": {}, "log_lines_lost": 0, "rss_growth": 0.06}
+    )
