@@ -36,6 +36,7 @@ async def decide(request: AuthorizationRequest, issuer: Issuer, *, anew: bool) -
     if card is None:
         return await refuse_unknown(request, issuer)
 
+    issuer.ledger.admit(card.account_id, request.link, request.deadline)
     case = issuer.case(request, card)
     verdicts = await verify(case, issuer)
     request.watch.lap("hsm_us")

@@ -31,6 +31,9 @@ Answer_co = TypeVar("Answer_co", covariant=True)
 #: Calls of one key that one batch takes: each is a round of its own inside the
 #: transaction, and the other callers of the batch wait for all rounds.
 ROUNDS_MAX = 8
+#: How much longer than expected a queue may take: an answer that comes too late costs more than one
+#: that is refused at once, for what it approved must be taken back.
+CAUTION = 1.5
 #: How long a call waits before it is made again when another process held its account.
 RETRY_SECONDS = 0.003
 
@@ -107,14 +110,20 @@ class Batcher(Generic[Call, Answer]):
         it had not been sent by then (it never will be), and `OutcomeUnknown` when it
         had been sent and no answer came by then.
         """
-        if time.monotonic() + self._expected_seconds(party) > decide_by:
-            raise Overloaded
+        self.admit(key=key, decide_by=decide_by, party=party)
         waiting = _Waiting(call, key, party, self._loop.create_future())
         self._join(waiting)
         self._dispatch()
         self._limits.add(waiting, decide_by)
         answer: Answer = await waiting.answer
         return answer
+
+    def admit(self, *, key: Hashable, decide_by: float, party: Hashable = None) -> None:
+        """Raise `Overloaded` where the queue is too long for a call: to be asked before work is
+        put into it.
+        """
+        if time.monotonic() + self._expected_seconds(key, party) > decide_by:
+            raise Overloaded
 
     def dispatch(self) -> None:
         """Hand waiting calls to lanes; a lane calls this when it becomes ready again."""
@@ -125,17 +134,21 @@ class Batcher(Generic[Call, Answer]):
         while self._tasks:
             await asyncio.wait(self._tasks)
 
-    def _expected_seconds(self, party: Hashable) -> float:
+    def _expected_seconds(self, key: Hashable, party: Hashable) -> float:
         """Until a call that came now would be answered: what is on its way, what goes before it,
         then the call itself.
 
         Nothing while a lane is free: a call that was slow once must not keep all others out.
         """
-        if self._idle:
+        line = self._lines.get(key)
+        if line is None and self._idle:
             return 0.0
         of_each = self._waiting_of[party]
         before = min(self._waiting, of_each * len(self._waiting_of))
-        return self._call_seconds * (1.5 + before / (self._batch_max * len(self._lanes)))
+        batches = before / (self._batch_max * len(self._lanes))
+        if line is not None:  # those of one key are never made in two lanes at once
+            batches = max(batches, len(line.calls) / min(ROUNDS_MAX, self._batch_max))
+        return self._call_seconds * (1.5 + CAUTION * batches)
 
     def _join(self, waiting: _Waiting[Call, Answer]) -> None:
         line = self._lines.get(waiting.key)
@@ -202,7 +215,8 @@ class Batcher(Generic[Call, Answer]):
         try:
             again = await self._make(lane, batch)
         finally:
-            self._call_seconds += 0.1 * (time.monotonic() - started - self._call_seconds)
+            if not again:  # who finds an account locked is soon back, and has done nothing
+                self._call_seconds += 0.1 * (time.monotonic() - started - self._call_seconds)
             self._idle.append(lane)
             self._release({waiting.key for _, waiting in batch}, again)
             self._dispatch()

@@ -180,6 +180,10 @@ class Ledger:
             call, key=call.message_key, decide_by=deadline.decide_by, party=call.link
         )
 
+    def admit(self, account_id: int, link: str, deadline: Deadline) -> None:
+        """Raise `Overloaded` at once where a decision for that account would come too late."""
+        self._decisions.admit(key=account_id, decide_by=deadline.decide_by, party=link)
+
     async def authorize(self, call: AuthorizationCall, deadline: Deadline) -> Decision:
         """Decide in one transaction; see authorize_v4.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 import itertools
+import math
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
@@ -27,6 +28,7 @@ class TimeLimits(Generic[Thing]):
         self._numbers = itertools.count()
         self._limits: list[tuple[float, int, Thing]] = []
         self._timer: asyncio.TimerHandle | None = None
+        self._first = math.inf  # when the timer is set to; the handle of uvloop may not tell
         self._sweep_at = _SWEEP_FROM
 
     def __len__(self) -> int:
@@ -36,7 +38,7 @@ class TimeLimits(Generic[Thing]):
     def add(self, thing: Thing, moment: float) -> None:
         """Begin to watch a thing."""
         heapq.heappush(self._limits, (moment, next(self._numbers), thing))
-        if self._timer is None or moment < self._timer.when():
+        if moment < self._first:
             self._wait_for_first()
         if len(self._limits) > self._sweep_at:
             self._sweep()
@@ -47,10 +49,13 @@ class TimeLimits(Generic[Thing]):
         limits = self._limits
         while limits and self._is_done(limits[0][2]):
             heapq.heappop(limits)
-        self._timer = self._loop.call_at(limits[0][0], self._reached) if limits else None
+        self._timer, self._first = None, math.inf
+        if limits:
+            self._first = limits[0][0]
+            self._timer = self._loop.call_at(self._first, self._reached)
 
     def _reached(self) -> None:
-        self._timer, limits = None, self._limits
+        self._timer, self._first, limits = None, math.inf, self._limits
         now = self._loop.time()
         while limits and (limits[0][0] <= now or self._is_done(limits[0][2])):
             _, _, thing = heapq.heappop(limits)

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable
 
 #: Frames of one link in one turn: some milliseconds, where all are echoes, or refused for overload.
-FRAMES_A_TURN = 32
+FRAMES_A_TURN = 16
 
 
 class Turns:
