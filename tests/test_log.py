@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from switch.log import LogFieldError, LogWriter, canonical, configure, describe_error, get_logger
+from switch.log import LogFieldError, LogWriter, MessageLog, configure, describe_error, get_logger
 from switch.log_fields import FIELDS, passes_luhn, scrub
 from switch.log_writer import FLUSH_S
 from switch.mask import mask_pan
@@ -93,7 +93,7 @@ def test_of_what_is_no_pan_nothing_is_shown(text: str) -> None:
 def test_a_message_is_one_line(output: Callable[..., Output]) -> None:
     """Its fields stand as they were given, after time, level and event."""
     log = output(strict=True)
-    canonical(get_logger("flows"), **MESSAGE)
+    MessageLog(get_logger("flows")).write(MESSAGE)
     [line] = log.lines()
     stamp = line.pop("time")
     assert line == {"level": "info", "event": "message", "logger": "flows", **MESSAGE}
@@ -104,10 +104,10 @@ def test_a_message_is_one_line(output: Callable[..., Output]) -> None:
 def test_the_short_way_of_a_message_writes_what_the_long_way_does(
     output: Callable[..., Output],
 ) -> None:
-    """`canonical` leaves out structlog's chain, and nothing else."""
+    """`MessageLog` leaves out structlog's chain, and nothing else."""
     log = output()
     fields: dict[str, Any] = MESSAGE | {"pan": PAN, "unlisted": 1, "merchant": f"SHOP {PAN}"}
-    canonical(get_logger("flows"), **fields)
+    MessageLog(get_logger("flows")).write(fields)
     get_logger("flows").info("message", **fields)
     short, long = log.lines()
     assert short | {"time": ""} == long | {"time": ""}
@@ -193,7 +193,7 @@ def test_levels_below_the_configured_one_are_not_written(output: Callable[..., O
     """A logger made before follows the level that is configured later."""
     log = get_logger("flows")
     first = output("warning")
-    canonical(log, **MESSAGE)
+    MessageLog(log).write(MESSAGE)
     log.info("link_up")
     log.warning("link_down")
     assert [line["event"] for line in first.lines()] == ["link_down"]
@@ -309,7 +309,7 @@ def test_a_closed_stream_stops_nobody(output: Callable[..., Output]) -> None:
     reader, stream = os.pipe()
     os.close(reader)
     writer = configure("info", 100, stream)
-    canonical(get_logger("flows"), **MESSAGE)
+    MessageLog(get_logger("flows")).write(MESSAGE)
     writer.stop()
     os.close(stream)
     assert writer.log_dropped_total == 1
@@ -351,13 +351,13 @@ def test_stopping_waits_only_so_long_for_a_reader() -> None:
 #: Writes 5,000 lines while its event loop ticks, tells how that went, and stops on a signal.
 UNREAD = """
 import asyncio, sys, time
-from switch.log import canonical, configure, get_logger
+from switch.log import MessageLog, configure, get_logger
 
 async def main():
-    writer, log, gap = configure("info", 100), get_logger("flows"), 0.0
+    writer, messages, gap = configure("info", 100), MessageLog(get_logger("flows")), 0.0
     for number in range(5000):
         before = time.monotonic()
-        canonical(log, stan=f"{number:06}", merchant="CORNER SHOP " * 20)
+        messages.write({"stan": f"{number:06}", "merchant": "CORNER SHOP " * 20})
         await asyncio.sleep(0)
         gap = max(gap, time.monotonic() - before)
         if number % 100 == 0:

@@ -9,7 +9,7 @@ from structlog.typing import FilteringBoundLogger
 
 from specs.emv_results import cvr_names, tvr_names
 from switch.flows.exchange import Exchange
-from switch.log import canonical
+from switch.log import CanonicalFields, MessageLog
 from switch.mask import mask_pan
 from switch.operate.metrics import Metrics
 from switch.wire.values import FieldUnreadable
@@ -74,6 +74,7 @@ class Operator:
 
     def __init__(self, log: FilteringBoundLogger, metrics: Metrics) -> None:
         self._log = log
+        self._messages = MessageLog(log)
         self._metrics = metrics
 
     def event(self, name: str, /, **fields: Any) -> None:
@@ -93,38 +94,51 @@ class Operator:
         now = time.monotonic()
         total_us = int((now - exchange.deadline.received_at) * 1_000_000)
         self._metrics.exchange(exchange, total_us)
-        reply, request, message = exchange.reply, exchange.request, exchange.message
+        reply, message = exchange.reply, exchange.message
         fields, version = message.fields if message else {}, exchange.version
-        icc = request.icc if request else {}
-        if reply is not None and reply.alarm is not None:
-            self.event(reply.alarm, link=exchange.link)
-        canonical(
-            self._log,
-            link=exchange.link,
-            mti=message.mti if message else None,
-            stan=fields.get(11),
-            rrn=fields.get(37),
-            pan=mask_pan(request.pan) if request else None,
-            amount_minor=request.transaction.minor if request else None,
-            currency=request.transaction.currency if request else None,
-            mcc=fields.get(version.mcc),
-            merchant=version.merchant_name(fields),
-            terminal=fields.get(41),
-            entry_mode=_entry_mode(exchange),
-            tvr=tvr_names(icc["95"]) if "95" in icc else None,
-            cvr=cvr_names(icc["9F10"]) if "9F10" in icc else None,
-            reason=_reason(exchange),
-            response_code=reply.response_code if reply else None,
-            authorization_code=reply.message.fields.get(38) if reply else None,
-            effect=reply.effect if reply else None,
-            repeat=reply.is_repeat if reply else None,
-            outcome=exchange.outcome,
-            batch=reply.batch if reply else None,
-            problem=exchange.fault,
-            total_us=total_us,
-            left_ms=round(exchange.deadline.left(now) * 1000, 1),
-            **exchange.watch.laps,
-        )
+        line: CanonicalFields = {
+            "link": exchange.link,
+            "mti": message.mti if message else None,
+            "stan": fields.get(11),
+            "rrn": fields.get(37),
+            "pan": None,
+            "amount_minor": None,
+            "currency": None,
+            "mcc": fields.get(version.mcc),
+            "merchant": version.merchant_name(fields),
+            "terminal": fields.get(41),
+            "entry_mode": _entry_mode(exchange),
+            "tvr": None,
+            "cvr": None,
+            "reason": _reason(exchange),
+            "response_code": None,
+            "authorization_code": None,
+            "effect": None,
+            "repeat": None,
+            "outcome": exchange.outcome,
+            "batch": None,
+            "problem": exchange.fault,
+            "total_us": total_us,
+            "left_ms": int(exchange.deadline.left(now) * 10_000) / 10,
+        }
+        if (request := exchange.request) is not None:
+            line["pan"] = mask_pan(request.pan)
+            line["amount_minor"] = request.transaction.minor
+            line["currency"] = request.transaction.currency
+            if icc := request.icc:
+                line["tvr"] = tvr_names(icc["95"]) if "95" in icc else None
+                line["cvr"] = cvr_names(icc["9F10"]) if "9F10" in icc else None
+        if reply is not None:
+            if reply.alarm is not None:
+                self.event(reply.alarm, link=exchange.link)
+            answered = reply.message.fields
+            line["response_code"] = answered[39]
+            line["authorization_code"] = answered.get(38)
+            line["effect"] = reply.effect
+            line["repeat"] = reply.is_repeat
+            line["batch"] = reply.batch
+        line.update(exchange.watch.laps)  # type: ignore[typeddict-item]  # their names are listed
+        self._messages.write(line)
 
 
 def _entry_mode(exchange: Exchange) -> str | None:
