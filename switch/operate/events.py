@@ -119,7 +119,7 @@ class Operator:
             "batch": None,
             "problem": exchange.fault,
             "total_us": total_us,
-            "left_ms": int(exchange.deadline.left(now) * 10_000) / 10,
+            "left_ms": round(exchange.deadline.left(now) * 1000, 1),  # null of what is patient
         }
         if (request := exchange.request) is not None:
             line["pan"] = mask_pan(request.pan)
