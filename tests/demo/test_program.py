@@ -100,7 +100,7 @@ def test_a_card_shows_no_pan() -> None:
 
 
 def test_the_demo_folder_has_nothing_else() -> None:
-    """What is published is a program and its loader."""
+    """What is published is a program, its loader, and what makes its messages anew."""
     folder = Path(str(files("switch.demo")))
     names = {path.name for path in folder.iterdir()} - {"__pycache__"}
-    assert {"__init__.py", "loader.py", "program.json", "program.py"} == names
+    assert {"__init__.py", "loader.py", "program.json", "program.py", "remaking.py"} == names

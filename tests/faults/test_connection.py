@@ -44,7 +44,9 @@ async def wired(migrated_server: PostgresServer, quick_root: Path) -> AsyncItera
         database(TEMPLATE) as url,
     ):
         async with proxied(url) as proxy:
-            switch = Switch(Path(folder), database__url=proxy.url, **DEADLINE)
+            # Without kept cards each message looks for its own over that wire.
+            settings = {"database__url": proxy.url, "database__cards_kept": 0, **DEADLINE}
+            switch = Switch(Path(folder), **settings)
             try:
                 await asyncio.to_thread(switch.start)
                 yield Wired(switch, proxy, url)

@@ -51,7 +51,7 @@ NO_REASONS = {
     "decided", "repeated", "locked", "late", "stale", "unavailable", "open", "active",
     "transaction",
     "purchase", "cash", "cashback", "match", "mismatch", "authorization_ids", "approved",
-    "declined", "hold", "posting", "posting_ids", "settlement",
+    "declined", "hold", "posting", "nothing", "posting_ids", "settlement",
 }  # fmt: skip
 
 
@@ -75,7 +75,8 @@ def test_dialects(dialect: str) -> None:
 def test_reasons_of_the_ledger() -> None:
     """The reasons that authorize_v4 writes out are ours, and are those of its own questions."""
     page = sql("functions/authorize.sql") + sql("functions/authorize_after.sql")
-    words = set(re.findall(r"'([a-z][a-z_]+)'", page)) - NO_REASONS
+    limits = sql("functions/controls.sql").partition("limit_refusal_v1")[2].partition("$$;")[0]
+    words = set(re.findall(r"'([a-z][a-z_]+)'", page + limits)) - NO_REASONS
     assert {
         "reversed_before_original", "duplicate_conflict", "reversed", "account_closed",
         "pin_tries_exceeded", "pin_mismatch", "not_permitted", "limit_amount", "limit_count",
