@@ -62,15 +62,21 @@ async def known(books: Books) -> tuple[int, bytes]:
     return account_id, token
 
 
+async def found(books: Books, url: str, folder: Path) -> tuple[int, Card]:
+    """The same, and its card as a ledger finds it."""
+    account_id, token = await known(books)
+    async with ledger_on(url, folder / "journal") as ledger:
+        card = await ledger.find_card([token], within(20.0))
+    assert card is not None
+    return account_id, card
+
+
 @pytest.mark.parametrize("change", CHANGES)
 async def test_an_old_card_decides_nothing(
     change: str, shared_database: str, books: Books, tmp_path: Path
 ) -> None:
     """Whatever of a card has changed since it was found: nothing is decided, held or recorded."""
-    account_id, token = await known(books)
-    async with ledger_on(shared_database, tmp_path / "journal") as ledger:
-        card = await ledger.find_card([token], within(20.0))
-    assert card is not None
+    account_id, card = await found(books, shared_database, tmp_path)
     await books.connection.execute(CHANGES[change], account_id)
     call = ask(account_id, card_version=card.version)
     assert "stale" == await books.reason(call)
@@ -84,10 +90,7 @@ async def test_what_is_no_fact_of_a_card(
     change: str, shared_database: str, books: Books, tmp_path: Path
 ) -> None:
     """What the ledger asks for itself, or what leaves a card as it is, makes nothing old."""
-    account_id, token = await known(books)
-    async with ledger_on(shared_database, tmp_path / "journal") as ledger:
-        card = await ledger.find_card([token], within(20.0))
-    assert card is not None
+    account_id, card = await found(books, shared_database, tmp_path)
     await books.connection.execute(NO_CHANGES[change], account_id)
     assert "stale" != await books.reason(ask(account_id, card_version=card.version))
 
