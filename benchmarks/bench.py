@@ -47,7 +47,11 @@ class Bench:
             await self._rounds(rates)
         found.light = await self._open("light load", LIGHT_PER_S)
         found.pgbench_one_client_ms = await here.one_row_ms(plan.seconds)
-        say(f"pgbench, one client: p50 {found.pgbench_one_client_ms} ms")
+        found.pgbench_paced_ms = await here.one_row_ms(plan.seconds, LIGHT_PER_S)
+        say(
+            f"pgbench, one client: p50 {found.pgbench_one_client_ms} ms; "
+            f"at {LIGHT_PER_S:.0f} a second {found.pgbench_paced_ms} ms"
+        )
         found.half_per_s = sorted(rates.switch_per_s)[len(rates.switch_per_s) // 2] / 2
         found.half = await self._open("half load", found.half_per_s)
         return found
@@ -120,7 +124,7 @@ async def bench(plan: Plan, folder: Path) -> dict[str, object]:
 
 
 @click.command()
-@click.option("--seconds", type=click.FloatRange(1), default=3.0, show_default=True,
+@click.option("--seconds", type=click.FloatRange(1), default=2.5, show_default=True,
               help="How long each measurement takes.")  # fmt: skip
 @click.option("--rounds", type=click.IntRange(1), default=3, show_default=True,
               help="How often switch, pgbench and textbook take turns.")  # fmt: skip

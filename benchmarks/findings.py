@@ -59,6 +59,7 @@ class Findings:
     half: Result = field(default_factory=Result)
     half_per_s: float = 0.0
     pgbench_one_client_ms: float = 0.0
+    pgbench_paced_ms: float = 0.0  #: the same, but at the pace of the light load
 
 
 def report(plan: Plan, found: Findings, stage: Stage) -> dict[str, object]:
@@ -76,6 +77,8 @@ def report(plan: Plan, found: Findings, stage: Stage) -> dict[str, object]:
         "half_load_per_s": round(found.half_per_s),
         "pgbench_one_client_ms": found.pgbench_one_client_ms,
         "p50_to_pgbench": round(light.quantile_ms(0.5) / found.pgbench_one_client_ms, 2),
+        "pgbench_paced_ms": found.pgbench_paced_ms,
+        "p50_to_pgbench_paced": round(light.quantile_ms(0.5) / found.pgbench_paced_ms, 2),
         "pgbench_clients": CLIENTS,
         "textbook_connections": plan.connections,
         "switch_cpu_us": round(statistics.median(found.switch_cpu_us)),

@@ -97,9 +97,11 @@ class Stage:
         self.tally.pgbench_transactions += run.transactions
         return run.per_s
 
-    async def one_row_ms(self, seconds: float) -> float:
+    async def one_row_ms(self, seconds: float, per_second: float | None = None) -> float:
         """The median of pgbench with one client, in milliseconds."""
-        run, median = await self.yardstick.latency_ms(seconds=seconds, folder=self.folder)
+        run, median = await self.yardstick.latency_ms(
+            seconds=seconds, folder=self.folder, per_second=per_second
+        )
         self.tally.pgbench_transactions += run.transactions
         return median
 

@@ -59,9 +59,14 @@ class Yardstick:
         said = await self._pgbench(clients, min(self._threads, clients), seconds)
         return Run(float(_figure(_TPS, said)), int(_figure(_DONE, said)))
 
-    async def latency_ms(self, *, seconds: float, folder: Path) -> tuple[Run, float]:
-        """The median time of a call of one client, of which no other is in the way."""
-        said = await self._pgbench(1, 1, seconds, "--log", f"--log-prefix={folder / LOG}")
+    async def latency_ms(
+        self, *, seconds: float, folder: Path, per_second: float | None = None
+    ) -> tuple[Run, float]:
+        """The median time of a call of one client, of which no other is in the way: one after the
+        other, or so many a second at moments that chance chose, from which it counts.
+        """
+        pace = [] if per_second is None else [f"--rate={per_second}"]
+        said = await self._pgbench(1, 1, seconds, "--log", f"--log-prefix={folder / LOG}", *pace)
         run = Run(float(_figure(_TPS, said)), int(_figure(_DONE, said)))
         return run, quantile_ms(_times(folder), 0.5)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+import uvloop
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -50,3 +51,21 @@ def test_what_is_done_with_is_let_go() -> None:
         return len(limits)
 
     assert run(most()) <= 1_001
+
+
+def test_on_the_loop_that_serves() -> None:
+    """uvloop's timers tell less of themselves than asyncio's: the same comes true on them."""
+
+    async def told() -> list[int]:
+        reached: list[int] = []
+        limits: TimeLimits[int] = TimeLimits(lambda _: False, reached.append)
+        now = asyncio.get_running_loop().time()
+        for number, seconds in enumerate((0.03, 0.02, 0.01)):  # each is the first by then
+            limits.add(number, now + seconds)
+        await asyncio.sleep(0.05)
+        limits.add(3, now)
+        limits.add(4, now - 1)
+        await asyncio.sleep(0.05)
+        return reached
+
+    assert [2, 1, 0, 4, 3] == uvloop.run(told())
