@@ -38,8 +38,12 @@ FRAMES_MAX = 8
 #: Packages whose exceptions name fields and never values.
 OURS = ("switch", "specs", "keys")
 
-#: The names of a message's line are longer than this less `TEXT_MAX`: no text in it is too long.
+#: So many fields make a message's line. Their names are longer than the rest of what a short line
+#: may be beside one text of `TEXT_MAX`: none in it is too long.
+_WHOLE_LINE = 23
 _SHORT_LINE = 800
+#: A PAN as `mask_pan` leaves it.
+_MASKED = re.compile(r"(?:[0-9]{6}|[0-9]{8})\*{2,}[0-9]{4}|\**")
 
 _EVENT = re.compile(r"[a-z_]{1,64}")
 _WORDS = re.compile(r"[A-Za-z ,.'_-]*")
@@ -74,6 +78,7 @@ class CanonicalFields(TypedDict, total=False):
     outcome: str | None
     problem: str | None
     parse_us: int | None
+    mac_us: int | None
     find_us: int | None
     hsm_us: int | None
     ledger_us: int | None
@@ -81,6 +86,9 @@ class CanonicalFields(TypedDict, total=False):
     total_us: int | None
     batch: int | None
     left_ms: float | None
+
+
+_CANONICAL = frozenset(CanonicalFields.__annotations__)
 
 
 @dataclass(slots=True)
@@ -139,12 +147,13 @@ class MessageLog:
         """Write a line of `CanonicalFields`."""
         if _output.rank > LEVELS["info"]:
             return
-        if fields.keys() <= FIELDS.keys() and _SCALARS.issuperset(map(type, fields.values())):
+        is_whole = len(fields) >= _WHOLE_LINE and fields.keys() <= _CANONICAL
+        if is_whole and _SCALARS.issuperset(map(type, fields.values())):
             line = {"time": _now(), **self._head, **fields}
             if (merchant := fields.get("merchant")) is not None:
                 line["merchant"] = scrub(merchant)
             pan = fields.get("pan")
-            if (pan is None or "*" in pan) and fields.get("problem") is None:
+            if (pan is None or _MASKED.fullmatch(pan)) and fields.get("problem") is None:
                 try:
                     text = orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)
                 except TypeError:

@@ -91,7 +91,8 @@ class Batcher(Generic[Call, Answer]):
         self._ready = FairQueue[Hashable]()  # keys with calls that wait and none in a lane
         self._waiting = 0
         self._waiting_of: Counter[Hashable] = Counter()  # the same by party
-        self._call_seconds = 0.0  # a running mean, for the expected wait
+        self._call_seconds = 0.0  # running means, for the expected wait: of a batch,
+        self._round_seconds = 0.0  # and of each round of one
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop = asyncio.get_running_loop()
         self._limits: TimeLimits[_Waiting[Call, Answer]] = TimeLimits(_is_done, self._expire)
@@ -141,14 +142,18 @@ class Batcher(Generic[Call, Answer]):
         Nothing while a lane is free: a call that was slow once must not keep all others out.
         """
         line = self._lines.get(key)
-        if line is None and self._idle:
+        if line is None and any(lane.is_ready for lane in self._idle):
             return 0.0
         of_each = self._waiting_of[party]
         before = min(self._waiting, of_each * len(self._waiting_of))
-        batches = before / (self._batch_max * len(self._lanes))
-        if line is not None:  # those of one key are never made in two lanes at once
-            batches = max(batches, len(line.calls) / min(ROUNDS_MAX, self._batch_max))
-        return self._call_seconds * (1.5 + CAUTION * batches)
+        lanes = sum(lane.is_ready for lane in self._lanes) or 1
+        batches = before / (self._batch_max * lanes)
+        seconds = self._call_seconds * (1 + CAUTION * batches)
+        if line is None:
+            return seconds
+        # Those of one key are made one after the other, and as many may be on their way.
+        rounds = len(line.calls) + ROUNDS_MAX / 2
+        return max(seconds, self._call_seconds + CAUTION * self._round_seconds * rounds)
 
     def _join(self, waiting: _Waiting[Call, Answer]) -> None:
         line = self._lines.get(waiting.key)
@@ -216,7 +221,10 @@ class Batcher(Generic[Call, Answer]):
             again = await self._make(lane, batch)
         finally:
             if not again:  # who finds an account locked is soon back, and has done nothing
-                self._call_seconds += 0.1 * (time.monotonic() - started - self._call_seconds)
+                seconds = time.monotonic() - started
+                rounds = 1 + max(turn for turn, _ in batch)
+                self._call_seconds += 0.1 * (seconds - self._call_seconds)
+                self._round_seconds += 0.1 * (seconds / rounds - self._round_seconds)
             self._idle.append(lane)
             self._release({waiting.key for _, waiting in batch}, again)
             self._dispatch()

@@ -39,6 +39,10 @@ class KeptCards:
             self._cards.move_to_end(token)
         return card
 
+    def clear(self) -> None:
+        """Forget all of them."""
+        self._cards.clear()
+
     def keep(self, tokens: Sequence[bytes], card: Card | None) -> None:
         """Keep what was found now, under the first of the tokens of its PAN; none: there is no
         such card any more.

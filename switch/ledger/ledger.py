@@ -99,6 +99,8 @@ class Ledger:
         )
         self._refusals: Batcher[RefusedCall, None] = _batcher(self._refusing, batch_max)
         self._chores: Batcher[tuple[str, tuple[Any, ...]], Any] = _batcher(self._keeping, 1)
+        for deciding in self._deciding:
+            deciding.on_ready = self._reconnected
         self.file_updates = FileUpdates(self._chore)
         self.zone_keys = ZoneKeys(self._chore)
         self._unwinder = Unwinder(journal, self._unwind, on_event=on_event)
@@ -132,6 +134,15 @@ class Ledger:
         self._unwinder.start()
         self._sweeper = asyncio.create_task(self._sweep())
         self._keeper = asyncio.create_task(self._keep_cards())
+
+    def _reconnected(self) -> None:
+        """A connection is back. It may be to another database of the same address, restored or
+        made anew, in which a version is another card's: what was kept is forgotten.
+        """
+        self._kept.clear()
+        if self._keeper is not None and self._keeper.done():
+            self._keeper = asyncio.create_task(self._keep_cards())
+        self._decisions.dispatch()
 
     async def close(self, *, within: float) -> None:
         """Finish what is in a lane, take back what can be within some seconds, disconnect."""
@@ -310,8 +321,12 @@ async def _authorize(
     requests = [(turn, *call) for turn, call in calls]
     decided = await connection.fetchval(QUERIES["authorize"], requests)
     batch = len(calls)
-    answers = {one[0]: decision(one, batch) for one in decided}
-    return [answers[ordinal] for ordinal in range(1, batch + 1)]
+    try:
+        answers = {one[0]: decision(one, batch) for one in decided}
+        return [answers[ordinal] for ordinal in range(1, batch + 1)]
+    except (KeyError, ValueError):
+        # It is committed: what cannot be told of it must be taken back.
+        raise OutcomeUnknown from None
 
 
 async def _book(

@@ -296,3 +296,24 @@ async def test_overdue_in_the_database(books: Books, shared_database: str, tmp_p
         with pytest.raises(Overdue):
             await ledger.authorize(call, within(5.0))
     assert 0 == (tmp_path / "journal").stat().st_size
+
+
+async def test_a_repeat_whose_row_is_gone(books: Books) -> None:
+    """Where a message's key is left and its row is not, nobody knows the answer: it gets none, and
+    the others of its batch get theirs.
+    """
+    lost, other = await books.account(), await books.account()
+    call = ask(lost)
+    await books.decide(call)
+    await books.connection.execute("DELETE FROM authorizations WHERE account_id = $1", lost)
+    first, second = await books.decide(call, ask(other))
+    assert ("unavailable", "decided") == (first.outcome, second.outcome)
+    told = "SELECT count(*) FROM approvals_repeated WHERE account_id = $1"
+    assert 0 == await books.connection.fetchval(told, lost)
+
+
+async def test_an_account_that_is_gone(books: Books) -> None:
+    """A card whose account is no longer there is found anew, and not waited for."""
+    account_id = await books.account()
+    await books.connection.execute("DELETE FROM accounts WHERE account_id = $1", account_id)
+    assert "stale" == await books.reason(ask(account_id))

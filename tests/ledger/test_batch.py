@@ -281,3 +281,13 @@ def test_a_crowd_of_another_party_keeps_nobody_out() -> None:
     """Whether there is time for a call is asked of its party's turn, and not of the whole queue."""
     _, ended = in_parties(100, patience=2.5)
     assert "z0" == ended[-1]
+
+
+def test_a_lane_that_is_down_is_not_free() -> None:
+    """With one of two connections down it is the other's queue that says who comes too late."""
+    log: list[Made] = []
+    lanes = ScriptedLane(log, name="a"), ScriptedLane(log, name="b", is_ready=False)
+    slow = [(i * 2.0, f"{chr(300 + i)}1", NEVER) for i in range(20)]  # one second each: learnt
+    crowd = [(50.0, f"{chr(400 + i)}1", NEVER) for i in range(20)]
+    ended = outcomes([*slow, *crowd, (50.1, "w1", 2.0)], *lanes, batch_max=1)
+    assert (50.1, Overloaded) == ended[-1]

@@ -139,3 +139,22 @@ async def test_none_are_kept() -> None:
     kept = KeptCards(0)
     kept.keep([ONE], card(1))
     assert (None, False) == (kept.get(ONE), kept.has_room)
+
+
+async def test_what_was_kept_of_another_database_is_forgotten(
+    shared_database: str, books: Books, tmp_path: Path
+) -> None:
+    """A connection that comes back may be to a database made anew: what was kept is forgotten."""
+    account_id, token = await known(books)
+    async with ledger_on(shared_database, tmp_path / "journal", cards_kept=1) as ledger:
+        await ledger.find_card([token], within(20.0))
+        assert ledger.kept_card([token]) is not None
+        await books.connection.execute(
+            "UPDATE cards SET status = 'blocked' WHERE account_id = $1", account_id
+        )
+        for lane in ledger._deciding:
+            assert lane._connection is not None
+            lane._connection.terminate()
+        async with asyncio.timeout(20):
+            while (card := ledger.kept_card([token])) is not None and card.status == "active":  # noqa: ASYNC110
+                await asyncio.sleep(0.01)

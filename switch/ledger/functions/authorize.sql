@@ -181,7 +181,7 @@ BEGIN
                r.authorization_code, r.issuer_authentication, r.books, r.takes_partial,
                r.is_increment, r.original_trace, r.scheme_transaction_id, r.scheme, r.rrn_clue,
                r.hold_seconds, r.sequence_number, r.atc, r.atc_behind, r.atc_ahead,
-               CASE WHEN c.version IS NULL                 THEN 'stale'
+               CASE WHEN c.version IS NULL OR a.account_id IS NULL THEN 'stale'
                     WHEN NOT r.account_id = ANY (v_locked) THEN 'locked'
                     WHEN r.decide_by < v_seconds           THEN 'late'
                     WHEN r.card_version <> c.version       THEN 'stale'

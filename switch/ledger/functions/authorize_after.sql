@@ -119,8 +119,11 @@ BEGIN
                    AND z.received_at = o.purchase_received_at
                  LIMIT 1) AS root ON o.purchase_id IS NOT NULL
          WHERE k.account_id = v_request.account_id AND k.message_key = v_request.message_key;
+        IF NOT FOUND THEN  -- its key is there and its row is not: nobody knows the answer
+            v_answer := (p_decided[v_place].ordinal, 'unavailable',
+                         NULL, NULL, NULL, NULL, NULL, NULL, NULL)::decision_v1;
         -- What a repeat is told must stay: an unwinding of its original comes too late.
-        IF v_answer.reason IS NULL THEN
+        ELSIF v_answer.reason IS NULL THEN
             INSERT INTO approvals_repeated (account_id, message_key, authorization_code)
             VALUES (v_request.account_id, v_request.message_key, v_request.authorization_code)
             ON CONFLICT DO NOTHING;
