@@ -38,8 +38,8 @@ FRAMES_MAX = 8
 #: Packages whose exceptions name fields and never values.
 OURS = ("switch", "specs", "keys")
 
-#: So many fields make a message's line. Their names are longer than the rest of what a short line
-#: may be beside one text of `TEXT_MAX`: none in it is too long.
+#: A message's line has so many fields at least, and their names alone take more than a short line
+#: has room for beside a text of `TEXT_MAX`: no text in it is too long.
 _WHOLE_LINE = 23
 _SHORT_LINE = 800
 #: A PAN as `mask_pan` leaves it.
@@ -147,22 +147,29 @@ class MessageLog:
         """Write a line of `CanonicalFields`."""
         if _output.rank > LEVELS["info"]:
             return
-        is_whole = len(fields) >= _WHOLE_LINE and fields.keys() <= _CANONICAL
-        if is_whole and _SCALARS.issuperset(map(type, fields.values())):
-            line = {"time": _now(), **self._head, **fields}
-            if (merchant := fields.get("merchant")) is not None:
-                line["merchant"] = scrub(merchant)
-            pan = fields.get("pan")
-            if (pan is None or _MASKED.fullmatch(pan)) and fields.get("problem") is None:
-                try:
-                    text = orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)
-                except TypeError:
-                    text = b""
-                if 0 < len(text) < _SHORT_LINE:
-                    _output.put(text)
-                    return
-        event = {"event": "message", **structlog.get_context(self._log), **fields}
-        _output.put(_render(self._log, "info", _admit(self._log, "info", event)))
+        text = self._short(fields)
+        if text is None:
+            event = {"event": "message", **structlog.get_context(self._log), **fields}
+            text = _render(self._log, "info", _admit(self._log, "info", event))
+        _output.put(text)
+
+    def _short(self, fields: Mapping[str, Any]) -> bytes | None:
+        """The line, where its merchant is all that may have to be cleaned."""
+        if len(fields) < _WHOLE_LINE or not fields.keys() <= _CANONICAL:
+            return None
+        if not _SCALARS.issuperset(map(type, fields.values())):
+            return None
+        pan, merchant = fields.get("pan"), fields.get("merchant")
+        if fields.get("problem") is not None or not (pan is None or _MASKED.fullmatch(pan)):
+            return None
+        line = {"time": _now(), **self._head, **fields}
+        if merchant is not None:
+            line["merchant"] = scrub(merchant)
+        try:
+            text = orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)
+        except TypeError:
+            return None
+        return text if len(text) < _SHORT_LINE else None
 
 
 def describe_error(error: BaseException) -> str:

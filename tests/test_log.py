@@ -16,7 +16,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from switch.log import LogFieldError, LogWriter, MessageLog, configure, describe_error, get_logger
+from switch import log as log_module
+from switch.log import (
+    TEXT_MAX,
+    CanonicalFields,
+    LogFieldError,
+    LogWriter,
+    MessageLog,
+    configure,
+    describe_error,
+    get_logger,
+)
 from switch.log_fields import FIELDS, passes_luhn, scrub
 from switch.log_writer import FLUSH_S
 from switch.mask import mask_pan
@@ -101,16 +111,63 @@ def test_a_message_is_one_line(output: Callable[..., Output]) -> None:
     assert abs((datetime.now(UTC) - datetime.fromisoformat(stamp)).total_seconds()) < 60
 
 
+#: Every field of a message's line.
+WHOLE: dict[str, Any] = dict.fromkeys(CanonicalFields.__annotations__) | MESSAGE
+
+
+@pytest.mark.parametrize(
+    ("is_short", "changed"),
+    [
+        (True,  {}),
+        (True,  {"merchant": f"SHOP {PAN}"}),
+        (True,  {"merchant": "4761 7390 0101 0119"}),
+        (True,  {"merchant": None, "pan": None}),
+        (True,  {"pan": "***"}),
+        (True,  {"left_ms": float("inf")}),
+        (False, {"pan": PAN}),
+        (False, {"pan": f"{PAN}*"}),
+        (False, {"pan": f"*{PAN}"}),
+        (False, {"problem": f"x {PAN}"}),
+        (False, {"terminal": "T" * 600}),
+        (False, {"stan": ["000001"]}),
+        (False, {"stan": 1 << 70}),
+        (False, {"unlisted": 1}),
+        (False, {"error": f"{PAN}"}),
+        (False, {"url": "postgresql://u:p@h/"}),
+    ],
+)  # fmt: skip
 def test_the_short_way_of_a_message_writes_what_the_long_way_does(
     output: Callable[..., Output],
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    is_short: bool,
+    changed: dict[str, Any],
 ) -> None:
-    """`MessageLog` leaves out structlog's chain, and nothing else."""
-    log = output()
-    fields: dict[str, Any] = MESSAGE | {"pan": PAN, "unlisted": 1, "merchant": f"SHOP {PAN}"}
-    MessageLog(get_logger("flows")).write(fields)
-    get_logger("flows").info("message", **fields)
+    """`MessageLog` leaves out structlog's chain, and nothing else: no PAN comes through it."""
+    log, admitted = output(), []
+    admit = log_module._admit
+
+    def noted(*about: Any) -> Any:
+        admitted.append(about)
+        return admit(*about)
+
+    monkeypatch.setattr(log_module, "_admit", noted)
+    MessageLog(get_logger("flows")).write(WHOLE | changed)
+    assert is_short == (not admitted)
+    get_logger("flows").info("message", **(WHOLE | changed))
     short, long = log.lines()
     assert short | {"time": ""} == long | {"time": ""}
+    assert PAN not in log.path.read_text()
+
+
+def test_no_text_of_a_short_line_is_too_long(output: Callable[..., Output]) -> None:
+    """A line of all fields and one text that must be cut is never short, however empty the rest."""
+    log = output()
+    empty = dict.fromkeys(CanonicalFields.__annotations__)
+    least = dict(list(empty.items())[:23])
+    for fields in (empty, least):
+        MessageLog(get_logger("f")).write(fields | {"terminal": "T" * (TEXT_MAX + 1)})
+    assert {TEXT_MAX} == {len(line["terminal"]) for line in log.lines()}
 
 
 def test_every_field_says_what_it_means() -> None:
