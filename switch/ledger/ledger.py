@@ -280,6 +280,8 @@ class Ledger:
             if not rows:
                 return
             for row in rows:
+                if not self._kept.has_room:
+                    return
                 self._kept.keep((row[0],), card_of(row))
             token = max(row[0] for row in rows)
 

@@ -34,3 +34,17 @@ async def test_a_card_that_is_gone(house: House) -> None:
     await house.books.connection.execute("DELETE FROM pan_tokens WHERE account_id = $1", account_id)
     assert "14" == (await house.answer(purchase(pan)))[39]
     assert house.ledger.kept_card(house.vault.lookup_tokens(pan)) is None
+
+
+async def test_what_comes_too_late_asks_no_hsm(house: House) -> None:
+    """Where a decision would come too late the answer is 91 before the HSM is asked."""
+    _, pan = await house.card()
+    decisions = house.ledger._decisions
+    lanes, decisions._idle = decisions._idle, []  # as if all had been busy for long
+    decisions._call_seconds = 99.0
+    try:
+        assert "91" == (await house.answer(purchase(pan)))[39]
+    finally:
+        decisions._idle, decisions._call_seconds = lanes, 0.0
+    assert [] == house.hsm.arpc_data
+    assert "00" == (await house.answer(purchase(pan)))[39]

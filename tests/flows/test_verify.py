@@ -13,6 +13,7 @@ from switch.flows.issuer import Issuer
 from switch.flows.verify import verify
 from switch.ledger.ledger import Ledger
 from switch.rules.card import Plastic
+from switch.rules.checks import Verdicts
 from tests.flows.support import DataKeys, ScriptedHsm
 from tests.rules.support import PAN, SETTINGS, case
 
@@ -39,6 +40,14 @@ class NotingHsm(ScriptedHsm):
 async def asked_hsm(fields: Mapping[int, str | None], **settings: Any) -> NotingHsm:
     """The HSM after a message about a card with an old and a new plastic."""
     hsm = NotingHsm()
+    await verdicts_of(hsm, fields, **settings)
+    return hsm
+
+
+async def verdicts_of(
+    hsm: NotingHsm, fields: Mapping[int, str | None], **settings: Any
+) -> Verdicts:
+    """What it says of such a message."""
     issuer = Issuer(
         ledger=cast(Ledger, None),
         hsm=cast(Hsm, hsm),
@@ -47,8 +56,7 @@ async def asked_hsm(fields: Mapping[int, str | None], **settings: Any) -> Noting
         pin_zones={},
         hsm_budget=1.0,
     )
-    await verify(case(fields, {"plastics": (NEW, OLD)}, **settings), issuer)
-    return hsm
+    return await verify(case(fields, {"plastics": (NEW, OLD)}, **settings), issuer)
 
 
 @pytest.mark.parametrize(
@@ -109,3 +117,22 @@ async def test_other_codes(
 async def test_no_key_for_it() -> None:
     """A CAVV of a program that has no key for it is not asked for."""
     assert [] == (await asked_hsm({22: "812", 25: "59", 55: None, 48: "43101108100439"})).codes
+
+
+class InlineHsm(NotingHsm):
+    """One that never waits."""
+
+    is_inline = True
+
+
+@pytest.mark.parametrize("make", [NotingHsm, InlineHsm])
+async def test_an_hsm_that_does_not_answer(make: type[NotingHsm]) -> None:
+    """Its silence is a fault and no verdict, whether it is asked inline or not; and what it does
+    answer counts.
+    """
+    hsm = make()
+    hsm.is_down()
+    silent = await verdicts_of(hsm, STRIPE | {35: f"{PAN}=301222110385625"})
+    assert (None, True) == (silent.track_code, silent.hsm_fault)
+    answered = await verdicts_of(make(), STRIPE | {35: f"{PAN}=301222110385625"})
+    assert (Verdict.MATCH, False) == (answered.track_code, answered.hsm_fault)

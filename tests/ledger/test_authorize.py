@@ -13,10 +13,11 @@ import asyncpg
 import pytest
 
 from switch.ledger.calls import AuthorizationCall
-from switch.ledger.errors import LedgerUnavailable, Overdue
+from switch.ledger.errors import LedgerUnavailable, OutcomeUnknown, Overdue
 from switch.rules.decision import Approved, Declined
 from switch.rules.reason import Reason
 from tests.ledger.support import Answer, Books, ask, authorize, ledger_on, within
+from tests.process import eventually
 
 pytest_plugins = ["tests.ledger.fixtures"]
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -317,3 +318,24 @@ async def test_an_account_that_is_gone(books: Books) -> None:
     account_id = await books.account()
     await books.connection.execute("DELETE FROM accounts WHERE account_id = $1", account_id)
     assert "stale" == await books.reason(ask(account_id))
+
+
+async def test_an_answer_that_cannot_be_read(
+    books: Books, shared_database: str, tmp_path: Path
+) -> None:
+    """A batch is committed, and one of its answers makes no sense to us: what it approved is taken
+    back, for nobody is told of it.
+    """
+    first, odd, good = [ask(await books.account()) for _ in range(3)]
+    odd = odd._replace(refusal_before_pin="a_reason_of_tomorrow")
+    async with ledger_on(shared_database, tmp_path / "journal", connections=1) as ledger:
+        outcomes = await asyncio.gather(
+            *(authorize(ledger, call) for call in (first, odd, good)), return_exceptions=True
+        )
+        assert [Approved, OutcomeUnknown, OutcomeUnknown] == [type(one) for one in outcomes]
+
+        async def is_taken_back() -> bool:
+            return await books.held(good.account_id) == 0
+
+        await eventually(is_taken_back, "the unwinding")
+    assert 1_000 == await books.held(first.account_id)

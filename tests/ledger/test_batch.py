@@ -291,3 +291,15 @@ def test_a_lane_that_is_down_is_not_free() -> None:
     crowd = [(50.0, f"{chr(400 + i)}1", NEVER) for i in range(20)]
     ended = outcomes([*slow, *crowd, (50.1, "w1", 2.0)], *lanes, batch_max=1)
     assert (50.1, Overloaded) == ended[-1]
+
+
+def test_a_hot_key_is_asked_of_its_own_line() -> None:
+    """Calls of one key are made one after the other: what would come too late is refused at once,
+    though lanes are free, and nobody else is.
+    """
+    log: list[Made] = []
+    lanes = ScriptedLane(log, name="a"), ScriptedLane(log, name="b")
+    slow = [(i * 2.0, f"{chr(300 + i)}1", NEVER) for i in range(30)]  # one second each: learnt
+    line = [(100 + i / 100, f"x{i:02}", NEVER) for i in range(5 * ROUNDS_MAX)]
+    ended = outcomes([*slow, *line, (101.5, "x98", 5.0), (101.6, "y1", 5.0)], *lanes)
+    assert [(101.5, Overloaded), (102.6, "y1")] == ended[-2:]

@@ -10,6 +10,7 @@ import pytest
 from switch.ledger.kept_cards import KeptCards
 from switch.rules.card import Card
 from tests.ledger.support import Books, ask, ledger_on, number, within
+from tests.process import eventually
 from tests.rules.support import CARD
 
 pytest_plugins = ["tests.ledger.fixtures"]
@@ -141,20 +142,34 @@ async def test_none_are_kept() -> None:
     assert (None, False) == (kept.get(ONE), kept.has_room)
 
 
+async def test_reading_pushes_nothing_out(
+    shared_database: str, books: Books, tmp_path: Path
+) -> None:
+    """Cards that are read from the start on take no place from one that the traffic asked for."""
+    _, token = await known(books)
+    await known(books)
+    async with ledger_on(shared_database, tmp_path / "journal", cards_kept=1) as ledger:
+        await ledger.find_card([token], within(20.0))
+        assert ledger._keeper is not None
+        await asyncio.wait_for(ledger._keeper, 20)
+        assert ledger.kept_card([token]) is not None
+
+
 async def test_what_was_kept_of_another_database_is_forgotten(
     shared_database: str, books: Books, tmp_path: Path
 ) -> None:
     """A connection that comes back may be to a database made anew: what was kept is forgotten."""
     account_id, token = await known(books)
-    async with ledger_on(shared_database, tmp_path / "journal", cards_kept=1) as ledger:
-        await ledger.find_card([token], within(20.0))
+    async with ledger_on(shared_database, tmp_path / "journal", cards_kept=100_000) as ledger:
+        assert ledger._keeper is not None
+        await asyncio.wait_for(ledger._keeper, 20)
         assert ledger.kept_card([token]) is not None
-        await books.connection.execute(
-            "UPDATE cards SET status = 'blocked' WHERE account_id = $1", account_id
-        )
+        await books.connection.execute("DELETE FROM pan_tokens WHERE account_id = $1", account_id)
         for lane in ledger._deciding:
             assert lane._connection is not None
             lane._connection.terminate()
-        async with asyncio.timeout(20):
-            while (card := ledger.kept_card([token])) is not None and card.status == "active":  # noqa: ASYNC110
-                await asyncio.sleep(0.01)
+
+        async def is_forgotten() -> bool:
+            return ledger.kept_card([token]) is None
+
+        await eventually(is_forgotten, "forgetting")
