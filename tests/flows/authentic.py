@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 import psec
+import pytest
 
 from keys.hsm import Hsm, HsmUnavailable, KeyRef, MacAlgorithm
 from keys.keyfile import Key
@@ -29,7 +30,11 @@ from switch.wire.message import Message, decode, encode
 from tests.client import Client, connected
 from tests.contract.keys import KEYS as CONTRACT
 from tests.flows.support import Events, House, noting
+from tests.ledger.support import number
 from tests.process import eventually
+
+#: Dialects with a MAC in text and in bytes.
+DIALECTS = ["iso87-ascii", "iso87-binary"]
 
 #: The contract's keys, and one that is to replace `zak`.
 KEYS = CONTRACT | {
@@ -82,8 +87,8 @@ def cmac(encrypt: Mac, size: int, polynomial: int) -> Mac:
             data = (data + b"\x80").ljust(-(-(len(data) + 1) // size) * size, b"\0")
         state = 0
         blocks = [data[at : at + size] for at in range(0, len(data), size)]
-        for number, block in enumerate(blocks, start=1):
-            mixed = state ^ int.from_bytes(block) ^ (subkey if number == len(blocks) else 0)
+        for place, block in enumerate(blocks, start=1):
+            mixed = state ^ int.from_bytes(block) ^ (subkey if place == len(blocks) else 0)
             state = int.from_bytes(encrypt(mixed.to_bytes(size)))
         return state.to_bytes(size)
 
@@ -257,3 +262,19 @@ async def authentic(
             yield Authentic(house, hsm, link, client, told, exchanges, mac, dialect)
     finally:
         await link.drain(within=5)
+
+
+def echo(stan: str = "") -> Message:
+    """A network message that asks for nothing but an answer."""
+    return Message("0800", {7: "1123120000", 11: stan or f"{number() % 1_000_000:06d}", 70: "301"})
+
+
+def last_byte_changed(payload: bytes) -> bytes:
+    """Another code: in either dialect its last byte is another hex digit or byte."""
+    last = b"1" if payload.endswith(b"0") else b"0"
+    return payload[:-1] + last
+
+
+#: What an HSM that does not answer does.
+Fault = Callable[[], Awaitable[None]]
+faulty = pytest.mark.parametrize("fault", [asleep, gone])
