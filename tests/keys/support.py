@@ -6,12 +6,14 @@ import json
 from pathlib import Path
 from typing import Any
 
+import psec
 import pytest
-from hypothesis import settings
+from hypothesis import assume, settings
 from hypothesis import strategies as st
 
 from keys.hsm import KeyRef
 from keys.keyfile import Key
+from keys.software.card_code import CODE_LENGTH
 
 HERE = Path(__file__).parent
 DEVELOPMENT = HERE.parents[1] / "keys" / "dev"
@@ -72,3 +74,13 @@ pans = digits(13, 19)
 def other_digits(right: str) -> str:
     """As many digits, the last of them another."""
     return right[:-1] + str((int(right[-1]) + 1) % 10)
+
+
+def psec_cvv(key: bytes, pan: str, expiry: str, service_code: str) -> str:
+    """psec's card code. Of one block in twenty thousand it makes too few digits, for it stops at
+    those that are decimal: there is nothing to compare with then, and a vector of its own says
+    what is right (test_oracles_card_keys).
+    """
+    code: str = psec.cvv.generate_cvv(key, pan, expiry, service_code)
+    assume(len(code) == CODE_LENGTH)
+    return code

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import psec
 import pyemv
 import pytest
 from hypothesis import given
@@ -22,6 +21,7 @@ from keys.hsm import (
 from keys.padding import pad_method_2
 from keys.software import issuing
 from keys.software.backend import SoftwareHsm
+from keys.software.digits import decimalize
 from tests.keys.support import (
     CARDS,
     FEWER_CARDS,
@@ -30,6 +30,7 @@ from tests.keys.support import (
     make_key,
     other_digits,
     pans,
+    psec_cvv,
     ref,
 )
 
@@ -171,12 +172,25 @@ async def test_dynamic_cvvs_agree(
     """A dCVV is psec's CVV under pyemv's card key, with the ATC for the PAN's first four digits."""
     key = make_key("E6", master.hex())
     card_key = pyemv.kd.derive_icc_mk_a(master, pan, pan_sequence_number)
-    code = psec.cvv.generate_cvv(card_key, atc + pan[4:], expiry, service_code)
+    code = psec_cvv(card_key, atc + pan[4:], expiry, service_code)
     made_of = DynamicCvv(pan_sequence_number, expiry, service_code, atc)
 
     for given_code, verdict in ((code, Verdict.MATCH), (other_digits(code), Verdict.MISMATCH)):
         assert verdict is await SoftwareHsm({"imk": key}).verify_card_code(
             ref("imk", key), made_of, pan=pan, code=given_code
+        )
+
+
+async def test_a_dynamic_cvv_of_letters() -> None:
+    """Where a block has two decimal digits the third is its first letter less ten (Visa's rule)."""
+    block = bytes.fromhex("EDEFACDBCDF46DBB")  # 4, 6, then E - 10
+    assert "464" == decimalize(block, 3)
+    key = make_key("E6", "58B29E7496403C6A522EC2E044B4EA96")
+    made_of = DynamicCvv("80", "3259", "080", "3259")  # whose block that is
+    hsm = SoftwareHsm({"imk": key})
+    for code, verdict in (("464", Verdict.MATCH), ("465", Verdict.MISMATCH)):
+        assert verdict is await hsm.verify_card_code(
+            ref("imk", key), made_of, pan="0" * 16, code=code
         )
 
 
