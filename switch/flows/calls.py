@@ -18,7 +18,7 @@ from switch.wire.originals import LaterRequest, original_of
 from switch.wire.requests import AuthorizationRequest, Money, clue, trace_key
 from switch.wire.values import Original
 
-_chance = random.Random().random  # no secret  # noqa: S311
+_chance = random.Random().random  # noqa: S311 - no secret
 
 
 def authorization_code() -> str:

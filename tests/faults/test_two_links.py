@@ -101,7 +101,7 @@ async def test_a_flood_over_one_link(switch: Switch, ledger: Connection) -> None
             steadily(flooding, load, FLOOD), steadily(modest, load, TRICKLE)
         )
         assert {"00", "91"} == flood.keys()
-        assert trickle["00"] >= 0.5 * TICKS * TRICKLE  # also on a machine that is busy itself
+        assert trickle["00"] >= 0.9 * TICKS * TRICKLE
         await asyncio.sleep(1)
         for client in (flooding, modest):
             assert {"00": TRICKLE * TICKS} == await steadily(client, load, TRICKLE)
