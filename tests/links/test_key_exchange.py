@@ -25,6 +25,7 @@ from keys.software.key import TDES
 from keys.software.parity import set_odd_parity
 from switch.wire.message import Message, encode
 from tests.client import Client, connected
+from tests.faults.secrets_in import files_under
 from tests.links.conftest import ANY_PORT
 from tests.links.conftest import locked as account_locked
 from tests.process import Switch, as_setting, command, eventually, running, until
@@ -446,9 +447,9 @@ async def test_no_key_is_written_anywhere(switch: Switch) -> None:
         assert "30" == code(await client.ask(change(about_keys("161"), de_123="B0080P0TB")))
     forms = [form for clear in (key.material, ZMK, ZMK_AES, KEYS["zpk"].material)
              for form in (clear, clear.hex().encode(), clear.hex().upper().encode())]  # fmt: skip
-    files = [path for path in switch.folder.rglob("*") if path.is_file() and path.name != "kbpk"]
+    files = {path: data for path, data in files_under(switch.folder) if path.name != "kbpk"}
     assert len(files) > 100
-    assert [] == [path for path in files if any(form in path.read_bytes() for form in forms)]
+    assert [] == [path for path, data in files.items() if any(form in data for form in forms)]
     block = message.fields[123][:40].encode()
     for log in (switch.log_file, switch.error_file):
         assert block not in log.read_bytes()
