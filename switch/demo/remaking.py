@@ -7,22 +7,19 @@ under an issuer's own keys could make cards.
 
 from __future__ import annotations
 
-from binascii import unhexlify
 from collections.abc import Mapping
 
-from keys.hsm import HsmRejected, SessionKeyDerivation
+from keys.hsm import HsmRejected
 from keys.keyfile import load as load_keys
 from keys.keyfile import read_kbpk
 from keys.software import issuing
 from keys.software.mac import iso9797_algorithm_3
 from switch.demo.program import PROGRAM_ID, read_program
-from switch.rules.cryptogram import SIGNED
-from switch.rules.iad import VERSIONS, version_of
+from switch.rules.cryptogram import signed
 from switch.rules.program import Program
 from switch.setting_values import packaged_key_file
 
 _MASTER_KEY, _MAC_KEY = "imk_ac", "zak"
-_ISSUER_APPLICATION_DATA, _ATC, _UNPREDICTABLE_NUMBER = "9F10", "9F36", "9F37"
 
 
 class DemoRemaker:
@@ -41,21 +38,16 @@ class DemoRemaker:
     def arqc(self, pan: str, pan_sequence_number: str, tags: Mapping[str, str]) -> str | None:
         """The cryptogram over chip data (tag → hex); none where they do not allow one."""
         try:
-            iad = unhexlify(tags[_ISSUER_APPLICATION_DATA])
-            number = version_of(iad, self._program.iad)
-            scheme = self._program.cryptograms[number]
-            version = VERSIONS[self._program.iad][number]
-            data = unhexlify("".join(tags[tag] for tag in SIGNED)) + version.signed(iad)
-            uses_number = scheme.session_key is SessionKeyDerivation.MASTERCARD
+            over = signed(tags, self._program)
             made = issuing.arqc(
                 self._master_key,
-                scheme,
+                over.scheme,
                 pan=pan,
                 pan_sequence_number=pan_sequence_number,
-                atc=unhexlify(tags[_ATC]),
-                data=version.pad(data),
-                unpredictable_number=unhexlify(tags[_UNPREDICTABLE_NUMBER]) if uses_number else b"",
+                atc=over.atc,
+                data=over.data,
+                unpredictable_number=over.unpredictable_number,
             )
-        except (HsmRejected, KeyError, ValueError):
+        except (HsmRejected, ValueError):  # a CryptogramError among them
             return None
         return made.hex().upper()
