@@ -16,8 +16,9 @@ from keys.hsm import Verdict
 from switch.ledger.history import Place
 from switch.ledger.operators import Actor, CardPlace, Controls, Operators
 from switch.operate.why import Explanation, NotRecorded, explain
-from switch.operate.why.checks import NOT_ASKED, NOT_RECORDED, PASSED, QUESTIONS, REFUSED
+from switch.operate.why.checks import NOT_ASKED, NOT_RECORDED, PASSED, REFUSED
 from switch.operate.why.page import page
+from switch.operate.why.questions import QUESTIONS
 from switch.wire.message import Message
 from tests.flows.day import CASH, FUNDING, INQUIRY, REFUND, Day, balances
 from tests.flows.later import advice, changed, completion, increment, repeat, reversal
