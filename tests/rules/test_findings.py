@@ -61,7 +61,7 @@ def kept(verdicts: Verdicts, fields: dict[int, Any] | None = None, **how: Any) -
         ("cryptogram=match rule=card_expired expiry=unknown", MATCH, {14: "2911"}, {}),
         ("cryptogram=match rule=card_expired expiry=passed", MATCH, {},
          {"today": date(2031, 1, 1)}),
-        ("track_code=missing rule=card_expired expiry=differs", NONE,
+        ("rule=card_expired expiry=differs", NONE,
          STRIPE | {14: "3012", 35: TRACK.replace("=3012", "=3011")}, {}),
     ],
     ids=lambda value: value.replace(" ", ",") or "nothing" if isinstance(value, str) else "",

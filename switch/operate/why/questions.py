@@ -186,10 +186,11 @@ def _controls(facts: Facts) -> Seen:
     if row["cash_minor"] > 0 and "cash" in blocked:
         against.append("cash is blocked")
     if facts.mcc_blocked and (row["mcc"] is None or row["mcc"] in facts.mcc_blocked):
-        against.append(f"MCC {row['mcc'] or 'of none'} is blocked")
+        against.append(f"MCC {row['mcc']} is blocked" if row["mcc"] else "some MCCs are blocked")
     allowed = facts.countries_allowed
     if allowed is not None and row["country"] not in allowed:
-        against.append(f"country {row['country'] or 'of none'} is not allowed")
+        country = row["country"]
+        against.append(f"country {country} is not allowed" if country else "some are not allowed")
     inputs = (
         f"channel {row['channel']}, MCC {row['mcc'] or 'none'}, country {row['country'] or 'none'}"
     )

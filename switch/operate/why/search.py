@@ -73,15 +73,15 @@ async def search(
 ) -> list[Found]:
     """What was received since a moment and answers to a query, the newest first.
 
-    Four digits are a card's last four; up to twelve characters an RRN; six a STAN or an
-    authorization code, fewer a STAN without its zeros. `last_four` leaves other cards out.
+    Four digits are a card's last four; six a STAN or an authorization code, fewer a STAN without
+    its zeros; seven to twelve characters an RRN. `last_four` leaves other cards out.
     Raises `QueryError` for what is none of these, `asyncpg.QueryCanceledError` where it takes
     longer than it may.
     """
     text = query.strip()
     if _TEXT.fullmatch(text) is None:
         raise QueryError(
-            "look for an RRN (up to 12 letters and digits), a STAN or authorization code (6), "
+            "look for an RRN (7 to 12 letters and digits), a STAN or authorization code (6), "
             "or a card's last four digits; never for a PAN"
         )
     async with history.reading(connection):
@@ -99,9 +99,10 @@ async def _by_name(
     connection: asyncpg.Connection, text: str, since: datetime, last_four: str | None, limit: int
 ) -> list[Found]:
     """The rows of the journal; a STAN of twelve digits is looked for where no RRN is so."""
-    rows = await history.by_rrn(connection, _texts(text, _RRN), since, last_four, limit)
-    if rows or _STAN < len(text) < _STAN_2003:
-        return [_found(row, "rrn") for row in rows]
+    if len(text) > _STAN:
+        rows = await history.by_rrn(connection, _texts(text, _RRN), since, last_four, limit)
+        if rows or len(text) < _STAN_2003:
+            return [_found(row, "rrn") for row in rows]
     texts = _texts(text, _STAN if len(text) <= _STAN else _STAN_2003)
     rows = await history.by_number(connection, texts, since, last_four, limit)
     return [_found(row, "stan" if row["stan"] in texts else "authorization_code") for row in rows]
@@ -110,7 +111,7 @@ async def _by_name(
 async def _refused(
     connection: asyncpg.Connection, text: str, since: datetime, limit: int
 ) -> list[Found]:
-    texts = [*_texts(text, _RRN), *_texts(text, _STAN)]
+    texts = _texts(text, _STAN if len(text) <= _STAN else _RRN)
     rows = await history.refused(connection, texts, since, limit)
     return [
         Found(

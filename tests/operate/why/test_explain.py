@@ -143,7 +143,7 @@ async def test_the_refusing_question_is_named(one_house: House, case: Case) -> N
     assert next(page(told)).startswith(f"declined   {case.reason}")
 
 
-def test_every_reason_has_a_case() -> None:
+async def test_every_reason_has_a_case() -> None:
     """No question of the policy is without a decline that shows it, here or below."""
     below = {"reversed_before_original", "declined_elsewhere", "strong_authentication_required"}
     asked: set[str] = set().union(*(question.reasons for question in QUESTIONS))
@@ -227,7 +227,7 @@ async def test_what_was_is_told_not_what_is(one_house: House) -> None:
     """Operators changed card, account and limits since: the decision is explained by what was."""
     day = await Day.begin(one_house, mcc_blocked=["7995"], credit_limit_minor=50_000)
     await one_house.books.limit(day.account_id, "all", "day", amount_minor=2_000)
-    refused, approved = day.asks(_18="7995"), day.asks()
+    refused, approved = day.asks(_18="7995"), day.asks(_18="5411")
     await day.send(refused)
     await day.send(approved)
     card = CardPlace(day.account_id, day.account_id)
