@@ -4,9 +4,8 @@
 -- verified, PIN tries and use of limits before it. Null: decided by a version that kept none.
 ALTER TABLE authorizations ADD COLUMN findings text;
 
--- The journal of some hours is found without reading the month. A few kilobytes: what comes later
--- stands later in the table.
-CREATE INDEX authorizations_received_at ON authorizations USING brin (received_at);
+-- What was received in some hours is found by the message keys of that time, also the newest.
+ALTER INDEX message_keys_received_at SET (autosummarize = on);
 CREATE INDEX cards_last_four ON cards (pan_last_four);
 
 -- The same as authorization_v1, with findings. The versions stand side by side.
