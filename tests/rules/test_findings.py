@@ -73,7 +73,7 @@ def test_words(expected: str, verdicts: Verdicts, fields: Any, how: Any) -> None
 
 def test_strong_authentication() -> None:
     """What is demanded and does not come has a word."""
-    program = {"strong_authentication": {"ecommerce_from_minor": 100}}
+    program: dict[str, Any] = {"strong_authentication": {"ecommerce_from_minor": 100}}
     keys = case().program.keys.uses() | {"cavv": case().program.keys.card_code}
     program |= {"keys": {use: {"name": k.name, "kcv": k.kcv} for use, k in keys.items() if k}}
     said = kept(Verdicts(cvv2=Verdict.MATCH), ECOMMERCE, **program)
