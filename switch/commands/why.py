@@ -105,7 +105,7 @@ def _refusing() -> Iterator[None]:
     except asyncpg.QueryCanceledError:
         raise Refusal(
             f"the search took longer than {STATEMENT_SECONDS:.0f}s and was ended: look less far "
-            "back, with --since, or by the RRN"
+            "back, with --since, by the RRN, or with --last-four"
         ) from None
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         # Of another kind of error the text may have the URL, password and all.

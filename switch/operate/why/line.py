@@ -67,7 +67,7 @@ def logged(lines: Iterable[bytes], texts: Sequence[str]) -> list[Mapping[str, An
     as a list shows it: by the names of the log's fields, in the order of the log.
     """
     wanted = [text.encode() for text in texts]
-    found = []
+    found: list[Mapping[str, Any]] = []
     for text in lines:
         line = _line(text) if any(one in text for one in wanted) else None
         if line is not None and any(line.get(name) in texts for name in _NUMBERS):
