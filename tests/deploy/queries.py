@@ -10,7 +10,10 @@ from typing import Any
 import promql_parser
 import yaml
 
+from switch.operate.events import ERRORS, WARNINGS
 from tests.traffic import ROOT
+
+__all__ = ["ERRORS", "WARNINGS"]
 
 RULES = ROOT / "deploy/prometheus/alerts.yml"
 DASHBOARD = ROOT / "deploy/grafana/switch.json"

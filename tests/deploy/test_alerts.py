@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from switch.operate.events import ERRORS, WARNINGS
 from switch.operate.metrics import LOST
 from tests.deploy import promtool, queries
 from tests.deploy.promtool import Case, Series
+from tests.deploy.queries import ERRORS, WARNINGS
 from tests.traffic import ROOT
 
 #: Things go wrong after so many minutes, and are looked at for so many more.

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from switch.operate.events import ERRORS, WARNINGS
 from switch.rules.reason import Reason
 from tests.deploy import queries, scraped
+from tests.deploy.queries import ERRORS, WARNINGS
 from tests.deploy.scraped import Family
 from tests.traffic import ROOT
 

@@ -99,6 +99,7 @@ async def test_messages_are_counted_by_what_became_of_them(switch: Watched) -> N
     assert 3 <= switch.sum("switch_messages_total", mti="0100", reason="approved", **link)
     assert 1 <= switch.sum("switch_messages_total", reason="insufficient_funds", **link)
     assert 1 == switch.sum("switch_messages_total", mti="unreadable", outcome="dropped")
+    assert 1 == switch.sum("switch_answers_lost_total", outcome="dropped")
     assert 4 <= switch.sum("switch_message_seconds_count", link="demo", mti="0100")
     assert 1 <= switch.sum("switch_events_total", event="message_error")
     labels = {names for (name, has), _ in switch.samples().items()
