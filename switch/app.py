@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
 import gc
 import signal
 from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
 
 from keys.guard import GuardedHsm, until_answered
@@ -19,14 +17,19 @@ from switch.backends import backend_of, guarded
 from switch.flows.file_update import FileUpdater, Network
 from switch.flows.issuer import Issuer
 from switch.flows.router import Router
+from switch.gauges import (
+    add_key_gauges,
+    add_ledger_gauges,
+    add_link_gauges,
+    add_process_gauges,
+)
 from switch.key_checks import check_links, check_programs
 from switch.key_trials import try_keys
 from switch.ledger.ledger import Ledger
 from switch.ledger.unwind import Journal
 from switch.link_zones import mac_zones, pin_zones
-from switch.links.door import Door, doors_of
+from switch.links.door import doors_of
 from switch.links.link import Link
-from switch.links.state import State
 from switch.log import configure, get_logger
 from switch.operate.events import Operator
 from switch.operate.metrics import Metrics
@@ -58,10 +61,7 @@ async def run(settings: Settings) -> None:
     log = get_logger("switch")
     metrics = Metrics()
     operator = Operator(log, metrics)
-    metrics.gauge(
-        "switch_log_lines_lost", "Log lines that a stuck reader cost.",
-        lambda: writer.log_dropped_total,
-    )  # fmt: skip
+    add_process_gauges(metrics, writer, settings.hsm.backend)
     try:
         async with contextlib.AsyncExitStack() as stack:
             started = asyncio.create_task(_start(settings, stack, operator, metrics))
@@ -142,8 +142,9 @@ async def _start(
         )
         for link in settings.links
     ]
-    _gauges(metrics, ledger, links)
-    _expiry_gauge(metrics, doors)
+    add_ledger_gauges(metrics, ledger)
+    add_link_gauges(metrics, links, doors)
+    add_key_gauges(metrics, hsm, pins)
     if settings.admin.listen:
         # Imported where it is used: a start without an admin port does not pay for HTTP.
         from switch.operate.admin import Admin
@@ -188,8 +189,6 @@ async def _tell_networks(
         for link in links
         if link.settings.file_updates
     ]
-    if not networks:
-        return
     updater = FileUpdater(
         issuer.ledger.file_updates, issuer.vault, networks, on_event=operator.event
     )
@@ -197,6 +196,8 @@ async def _tell_networks(
         "switch_file_updates_unanswered", "Card blocks that a network has not answered yet.",
         lambda: updater.unanswered,
     )  # fmt: skip
+    if not networks:
+        return
     updater.start()
     stack.push_async_callback(updater.close)
 
@@ -227,39 +228,3 @@ def _missing(ledger: Ledger, hsm: Hsm, links: list[Link]) -> list[str]:
     if any(link.is_draining for link in links):
         missing.append("draining")
     return missing
-
-
-def _is_in(link: Link, state: str) -> bool:
-    return link.state.state == state
-
-
-def _gauges(metrics: Metrics, ledger: Ledger, links: list[Link]) -> None:
-    metrics.gauge(
-        "switch_in_flight", "Messages that wait for their answer.",
-        lambda: sum(link.in_flight for link in links),
-    )  # fmt: skip
-    metrics.gauge(
-        "switch_connections", "Peers that are connected.",
-        lambda: sum(link.connections for link in links),
-    )  # fmt: skip
-    metrics.state_gauge(
-        "switch_link_state", "1 at the state that a link is in.", "link",
-        {link.settings.name: partial(_is_in, link) for link in links}, list(State),
-    )  # fmt: skip
-    metrics.gauge(
-        "switch_unwinds_pending", "Messages that wait to be taken back.",
-        lambda: ledger.unwinding,
-    )  # fmt: skip
-    metrics.gauge(
-        "switch_decisions_waiting", "Decisions that wait for a database connection.",
-        lambda: ledger.waiting,
-    )  # fmt: skip
-
-
-def _expiry_gauge(metrics: Metrics, doors: Mapping[str, Door]) -> None:
-    ours = {name: door.tls for name, door in doors.items() if door.tls is not None}
-    metrics.link_gauge(
-        "switch_tls_certificate_expires_timestamp_seconds",
-        "When a link's own certificate ends, in seconds since 1970.",
-        {name: functools.partial(getattr, tls, "expires_at") for name, tls in ours.items()},
-    )

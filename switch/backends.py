@@ -36,7 +36,7 @@ def guarded(settings: Settings, hsm: Hsm, operator: Operator, metrics: Metrics) 
     """The HSM with its limits and its metrics; one that never waits needs none."""
     if hsm.is_inline:
         return hsm
-    limited = GuardedHsm(
+    return GuardedHsm(
         hsm,
         patience=settings.hsm.budget_ms / 1000,
         ping_every=settings.hsm.ping_every_ms / 1000,
@@ -45,9 +45,6 @@ def guarded(settings: Settings, hsm: Hsm, operator: Operator, metrics: Metrics) 
         on_event=operator.event,
         on_question=metrics.hsm_question,
     )
-    metrics.gauge("switch_hsm_in_flight", "Questions that an HSM has.", lambda: limited.in_flight)
-    metrics.gauge("switch_hsm_down", "1 while the breaker is open.", lambda: limited.is_down)
-    return limited
 
 
 def _software(settings: Settings, entries: Mapping[str, KeyEntry]) -> Hsm:

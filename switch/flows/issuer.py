@@ -21,6 +21,7 @@ class ZoneKey:
 
     ref: KeyRef
     ends_at: float | None = None  #: by the monotonic clock; none: until another takes its place
+    since: float | None = None  #: seconds since 1970; none: as long as the key file has it
 
     @property
     def about(self) -> tuple[KeyRef, int | None]:

@@ -137,7 +137,7 @@ class ZoneKeyring:
             ref = file if _is_of_file(row, file) else self._known.get(row.zone_key_id)
             if ref is not None:
                 ends = None if row.seconds_left is None else now + row.seconds_left
-                yield ZoneKey(ref, ends)
+                yield ZoneKey(ref, ends, row.since)
         if not is_known:
             yield ZoneKey(file)
 

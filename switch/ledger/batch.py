@@ -21,6 +21,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from switch.ledger.errors import CallRefused, OutcomeUnknown, Overdue, Overloaded
 from switch.ledger.fair_queue import FairQueue
+from switch.ledger.tally import Tally
 from switch.ledger.time_limits import TimeLimits
 
 Call = TypeVar("Call")
@@ -36,6 +37,9 @@ ROUNDS_MAX = 8
 CAUTION = 1.5
 #: How long a call waits before it is made again when another process held its account.
 RETRY_SECONDS = 0.003
+#: How batches are told apart by their size, and by the seconds that they take.
+SIZES = (1, 2, 4, 8, 16, 32, 64)
+SECONDS = (0.0005, 0.001, 0.002, 0.003, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 1.0, 5.0)
 
 
 class Retry(Exception):
@@ -93,6 +97,7 @@ class Batcher(Generic[Call, Answer]):
         self._waiting_of: Counter[Hashable] = Counter()  # the same by party
         self._call_seconds = 0.0  # running means, for the expected wait: of a batch,
         self._round_seconds = 0.0  # and of each round of one
+        self.sizes, self.seconds = Tally(SIZES), Tally(SECONDS)  #: of the batches made so far
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop = asyncio.get_running_loop()
         self._limits: TimeLimits[_Waiting[Call, Answer]] = TimeLimits(_is_done, self._expire)
@@ -101,6 +106,11 @@ class Batcher(Generic[Call, Answer]):
     def waiting(self) -> int:
         """How many calls wait for a lane."""
         return self._waiting
+
+    @property
+    def lanes_ready(self) -> int:
+        """How many lanes a batch could be handed to, now or when they are free."""
+        return sum(lane.is_ready for lane in self._lanes)
 
     async def submit(
         self, call: Call, *, key: Hashable, decide_by: float, party: Hashable = None
@@ -146,8 +156,7 @@ class Batcher(Generic[Call, Answer]):
             return 0.0
         of_each = self._waiting_of[party]
         before = min(self._waiting, of_each * len(self._waiting_of))
-        lanes = sum(lane.is_ready for lane in self._lanes) or 1
-        batches = before / (self._batch_max * lanes)
+        batches = before / (self._batch_max * (self.lanes_ready or 1))
         seconds = self._call_seconds * (1 + CAUTION * batches)
         if line is None:
             return seconds
@@ -220,8 +229,10 @@ class Batcher(Generic[Call, Answer]):
         try:
             again = await self._make(lane, batch)
         finally:
+            seconds = time.monotonic() - started
+            self.sizes.add(len(batch))
+            self.seconds.add(seconds)
             if not again:  # who finds an account locked is soon back, and has done nothing
-                seconds = time.monotonic() - started
                 rounds = 1 + max(turn for turn, _ in batch)
                 self._call_seconds += 0.1 * (seconds - self._call_seconds)
                 self._round_seconds += 0.1 * (seconds / rounds - self._round_seconds)

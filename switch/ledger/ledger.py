@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import asyncpg
@@ -99,6 +99,16 @@ class Ledger:
         )
         self._refusals: Batcher[RefusedCall, None] = _batcher(self._refusing, batch_max)
         self._chores: Batcher[tuple[str, tuple[Any, ...]], Any] = _batcher(self._keeping, 1)
+        #: All of them by what their calls do, for whoever watches.
+        self.calls: Mapping[str, Batcher[Any, Any]] = {
+            "decide": self._decisions,
+            "find": self._finds,
+            "refuse": self._refusals,
+            "book": self._bookings,
+            "chore": self._chores,
+        }
+        self.found_kept = 0  #: cards that were asked for and kept
+        self.found_anew = 0  #: those that the database was asked for
         for deciding in self._deciding:
             deciding.on_ready = self._reconnected
         self.file_updates = FileUpdates(self._chore)
@@ -126,6 +136,11 @@ class Ledger:
     def waiting(self) -> int:
         """How many decisions wait for a connection."""
         return self._decisions.waiting
+
+    @property
+    def cards_kept(self) -> int:
+        """How many cards are kept now."""
+        return len(self._kept)
 
     async def open(self) -> None:
         """Connect, and take back what an earlier process left."""
@@ -168,6 +183,7 @@ class Ledger:
         changes in between.
         """
         tokens = tuple(pan_tokens)
+        self.found_anew += 1
         card = await self._finds.submit(
             tokens, key=tokens[0], decide_by=deadline.decide_by, party=link
         )
@@ -182,6 +198,7 @@ class Ledger:
         """
         for token in pan_tokens:
             if (card := self._kept.get(token)) is not None:
+                self.found_kept += 1
                 return card
         return None
 

@@ -26,6 +26,7 @@ class ZoneKeyRow:
     source: str  #: file, operator, scheme, switch
     is_agreed: bool  #: false: offered to the scheme, which has not answered
     seconds_left: float | None  #: none: until another takes its place
+    since: float | None = None  #: seconds since 1970; none: not agreed on, or of the key file
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,8 @@
 -- became of the key file's own, even where it ended.
 SELECT zone_key_id, link, name, backend, stored, kcv, source,
        valid_from IS NOT NULL AS is_agreed,
-       extract(epoch FROM valid_until - clock_timestamp())::float8 AS seconds_left
+       extract(epoch FROM valid_until - clock_timestamp())::float8 AS seconds_left,
+       CASE WHEN source <> 'file' THEN extract(epoch FROM valid_from)::float8 END AS since
   FROM zone_keys
  WHERE link = ANY ($1::text[])
    AND (valid_until IS NULL OR valid_until > clock_timestamp() OR source = 'file')

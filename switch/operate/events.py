@@ -76,6 +76,7 @@ class Operator:
         self._log = log
         self._messages = MessageLog(log)
         self._metrics = metrics
+        metrics.expect_events(WARNINGS | ERRORS)
 
     def event(self, name: str, /, **fields: Any) -> None:
         """Something happened."""

@@ -1,26 +1,34 @@
 """
-What Prometheus reads. Names and units by its conventions.
+What Prometheus reads. Names and units by its conventions; docs/metrics.md has them all.
 
-Histograms are labelled by link and MTI only: a scrape costs the event loop
-0.3 ms a label set. Reasons stand on counters.
+Histograms of messages are labelled by link and MTI only: a scrape costs the event loop
+0.3 ms a label set. Reasons stand on counters. What is known anyway is read when scraped.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import accumulate
 
 from prometheus_client import (
     CollectorRegistry,
     Counter,
-    Gauge,
     Histogram,
+    ProcessCollector,
     disable_created_metrics,
     generate_latest,
 )
+from prometheus_client.metrics_core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
+from prometheus_client.registry import Collector
 
 from switch.flows.exchange import Exchange
 from switch.flows.router import ROUTES
+from switch.ledger.tally import Tally
 from switch.wire import mti
 from switch.wire.versions import VERSIONS
 
@@ -29,6 +37,11 @@ BUCKETS = (
     0.0005, 0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03,
     0.05, 0.075, 0.1, 0.15, 0.2, 0.25, 0.5, 1.0, 5.0,
 )  # fmt: skip
+#: What becomes of an answer that its sender does not get. `unanswered` and `taken` are in order.
+LOST = frozenset({"late", "unread", "too_long", "link_gone", "dropped"})
+
+#: Values of a metric by those of its labels.
+Values = Mapping[tuple[str, ...], float]
 
 
 class Metrics:
@@ -37,10 +50,23 @@ class Metrics:
     def __init__(self) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # a series more for each, that nobody reads
         self._registry = CollectorRegistry()
+        ProcessCollector(registry=self._registry)
         self._answers = Counter(
             "switch_messages",
             "Messages by what became of their answer.",
             ("link", "mti", "reason", "outcome"),
+            registry=self._registry,
+        )
+        self._lost = Counter(
+            "switch_answers_lost",
+            "Messages that their sender got no answer to.",
+            ("link", "outcome"),
+            registry=self._registry,
+        )
+        self._faults = Counter(
+            "switch_message_faults",
+            "Messages that a fault kept from being decided, by its kind.",
+            ("link", "fault"),
             registry=self._registry,
         )
         self._seconds = Histogram(
@@ -75,27 +101,59 @@ class Metrics:
 
     def gauge(self, name: str, meaning: str, read: Callable[[], float]) -> None:
         """Add a gauge that is read when scraped."""
-        Gauge(name, meaning, registry=self._registry).set_function(read)
+        self.gauges(name, meaning, (), lambda: {(): read()})
 
-    def link_gauge(self, name: str, meaning: str, read: Mapping[str, Callable[[], float]]) -> None:
-        """Add a gauge that is read when scraped, one for each of these links."""
-        gauge = Gauge(name, meaning, ("link",), registry=self._registry)
-        for link, value in read.items():
-            gauge.labels(link).set_function(value)
-
-    def state_gauge(
-        self,
-        name: str,
-        meaning: str,
-        label: str,
-        are_in: Mapping[str, Callable[[str], bool]],
-        states: Sequence[str],
+    def gauges(
+        self, name: str, meaning: str, labels: Sequence[str], read: Callable[[], Values]
     ) -> None:
-        """Add a gauge of things that are each in one state: 1 there, 0 at every other."""
-        gauge = Gauge(name, meaning, (label, "state"), registry=self._registry)
-        for thing, is_in in are_in.items():
-            for state in states:
-                gauge.labels(thing, state).set_function(partial(is_in, state))
+        """Add a gauge with labels; all of its values are read when scraped."""
+
+        def family() -> GaugeMetricFamily:
+            read_now = GaugeMetricFamily(name, meaning, labels=labels)
+            for values, value in read().items():
+                read_now.add_metric(values, value)
+            return read_now
+
+        self._registry.register(_Read(family))
+
+    def counters(
+        self, name: str, meaning: str, labels: Sequence[str], read: Callable[[], Values]
+    ) -> None:
+        """Add a counter that somebody else counts; `_total` is added to its name."""
+
+        def family() -> CounterMetricFamily:
+            read_now = CounterMetricFamily(name, meaning, labels=labels)
+            for values, value in read().items():
+                read_now.add_metric(values, value)
+            return read_now
+
+        self._registry.register(_Read(family))
+
+    def histograms(
+        self, name: str, meaning: str, label: str, read: Callable[[], Mapping[str, Tally]]
+    ) -> None:
+        """Add a histogram that somebody else counts."""
+
+        def family() -> HistogramMetricFamily:
+            read_now = HistogramMetricFamily(name, meaning, labels=(label,))
+            for value, tally in read().items():
+                read_now.add_metric((value,), list(_buckets(tally)), tally.sum)
+            return read_now
+
+        self._registry.register(_Read(family))
+
+    # Begun at 0: of a counter that appears with its first event nobody sees that it rose.
+
+    def expect_links(self, links: Iterable[str]) -> None:
+        """Count lost answers of these links from 0 on."""
+        for link in links:
+            for outcome in LOST:
+                self._lost.labels(link, outcome)
+
+    def expect_events(self, names: Iterable[str]) -> None:
+        """Count these events from 0 on."""
+        for name in names:
+            self._events.labels(name)
 
     def event(self, name: str) -> None:
         """Count an event."""
@@ -117,6 +175,10 @@ class Metrics:
         if histogram is None:
             histogram = self._histograms[labels[:2]] = self._seconds.labels(*labels[:2])
         histogram.observe(total_us / 1_000_000)
+        if exchange.outcome in LOST:
+            self._lost.labels(exchange.link, exchange.outcome).inc()
+        if exchange.fault is not None:
+            self._faults.labels(exchange.link, exchange.fault).inc()
 
     def hsm_question(self, name: str, outcome: str, seconds: float) -> None:
         """Count a question to the HSM and its time; what was not asked took none."""
@@ -127,6 +189,23 @@ class Metrics:
     def render(self) -> bytes:
         """Everything, in Prometheus' text format."""
         return generate_latest(self._registry)
+
+
+class _Read(Collector):
+    """A family that is made when it is scraped."""
+
+    def __init__(self, family: Callable[[], Metric]) -> None:
+        self._family = family
+
+    def collect(self) -> Iterator[Metric]:
+        """Read it now."""
+        yield self._family()
+
+
+def _buckets(tally: Tally) -> Iterator[tuple[str, float]]:
+    """How many values did not exceed each bound, the last being no bound."""
+    bounds = (*map(str, map(float, tally.bounds)), "+Inf")
+    return zip(bounds, accumulate(tally.counts), strict=True)
 
 
 def _kind(exchange: Exchange) -> str:

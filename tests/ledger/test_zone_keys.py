@@ -74,6 +74,16 @@ async def test_a_new_key_comes_first(rows: ZoneKeys) -> None:
     assert "block 2" not in repr(two)
 
 
+async def test_a_key_is_as_old_as_its_agreement(rows: ZoneKeys, connection: Connection) -> None:
+    """A key that took another's place says since when; that of the key file does not know."""
+    before = await connection.fetchval("SELECT extract(epoch FROM clock_timestamp())::float8")
+    await rows.take(place(), key(1), source="operator")
+    taken, file = await rows.of(["demo"])
+    assert taken.since is not None
+    assert before <= taken.since <= before + 60
+    assert file.since is None
+
+
 async def test_an_end_never_moves_away(rows: ZoneKeys) -> None:
     """A key that ends soon does not get a longer life from the next rotation."""
     await rows.take(place(overlap_s=5), key(1), source="operator")
