@@ -90,6 +90,11 @@ class GuardedHsm:
         self.in_flight = 0
 
     @property
+    def state(self) -> State:
+        """What becomes of a question now."""
+        return self._breaker.state
+
+    @property
     def is_down(self) -> bool:
         """Whether nothing is asked, for nobody answers."""
         return self._breaker.state is State.OPEN

@@ -89,6 +89,8 @@ class Batcher(Generic[Call, Answer]):
         self._batch_max = batch_max
         self._lines: dict[Hashable, _Line[Call, Answer]] = {}
         self._ready = FairQueue[Hashable]()  # keys with calls that wait and none in a lane
+        self.batches = 0  #: transactions since the start,
+        self.calls = 0  #: and what they took
         self._waiting = 0
         self._waiting_of: Counter[Hashable] = Counter()  # the same by party
         self._call_seconds = 0.0  # running means, for the expected wait: of a batch,
@@ -192,6 +194,8 @@ class Batcher(Generic[Call, Answer]):
             if not batch:
                 return
             self._idle.remove(lane)
+            self.batches += 1
+            self.calls += len(batch)
             task = self._loop.create_task(self._serve(lane, batch))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)

@@ -127,6 +127,17 @@ class Ledger:
         """How many decisions wait for a connection."""
         return self._decisions.waiting
 
+    @property
+    def batches(self) -> tuple[int, int]:
+        """Transactions that decided since the start, and the decisions in them."""
+        return self._decisions.batches, self._decisions.calls
+
+    @property
+    def connections(self) -> tuple[int, int]:
+        """Connections that are up, and how many there are to be."""
+        lanes = self._lanes()
+        return sum(lane.is_ready for lane in lanes), len(lanes)
+
     async def open(self) -> None:
         """Connect, and take back what an earlier process left."""
         for lane in self._lanes():

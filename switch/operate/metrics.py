@@ -7,7 +7,7 @@ Histograms are labelled by link and MTI only: a scrape costs the event loop
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 
 from prometheus_client import (
@@ -21,6 +21,7 @@ from prometheus_client import (
 
 from switch.flows.exchange import Exchange
 from switch.flows.router import ROUTES
+from switch.operate.histogram import Histogram as Latencies
 from switch.wire import mti
 from switch.wire.versions import VERSIONS
 
@@ -69,6 +70,7 @@ class Metrics:
             buckets=BUCKETS,
             registry=self._registry,
         )
+        self._latencies = Latencies()
         # Children by their labels: `labels()` costs as much as a decision's arithmetic.
         self._counters: dict[tuple[str, ...], Counter] = {}
         self._histograms: dict[tuple[str, str], Histogram] = {}
@@ -116,7 +118,9 @@ class Metrics:
         histogram = self._histograms.get(labels[:2])
         if histogram is None:
             histogram = self._histograms[labels[:2]] = self._seconds.labels(*labels[:2])
-        histogram.observe(total_us / 1_000_000)
+        seconds = total_us / 1_000_000
+        histogram.observe(seconds)
+        self._latencies.add(seconds)
 
     def hsm_question(self, name: str, outcome: str, seconds: float) -> None:
         """Count a question to the HSM and its time; what was not asked took none."""
@@ -124,9 +128,42 @@ class Metrics:
         if outcome != "refused":
             self._hsm_seconds.labels(name).observe(seconds)
 
+    def take_latencies(self) -> Latencies:
+        """Those of all messages since this was asked last: finer than Prometheus' buckets."""
+        taken, self._latencies = self._latencies, Latencies()
+        return taken
+
+    def messages(self) -> dict[tuple[str, ...], float]:
+        """How many there were since the start, by link, MTI, reason and outcome."""
+        return {labels: value for _, labels, value in _samples(self._answers, "_total")}
+
+    def hsm_questions(self) -> dict[tuple[str, ...], float]:
+        """How many there were since the start, by question and outcome."""
+        return {labels: value for _, labels, value in _samples(self._hsm_questions, "_total")}
+
+    def hsm_seconds(self) -> dict[tuple[str, ...], float]:
+        """How many took how long at most since the start, by question and seconds; their sum
+        stands at "sum".
+        """
+        return {
+            (*labels, "sum") if suffix == "_sum" else labels: value
+            for suffix, labels, value in _samples(self._hsm_seconds, "_bucket", "_sum")
+        }
+
     def render(self) -> bytes:
         """Everything, in Prometheus' text format."""
         return generate_latest(self._registry)
+
+
+def _samples(
+    metric: Counter | Histogram, *suffixes: str
+) -> Iterator[tuple[str, tuple[str, ...], float]]:
+    """Those of a metric whose names end so: the ending, the labels' values, the value."""
+    for family in metric.collect():
+        for sample in family.samples:
+            suffix = sample.name.removeprefix(family.name)
+            if suffix in suffixes:
+                yield suffix, tuple(sample.labels.values()), sample.value
 
 
 def _kind(exchange: Exchange) -> str:

@@ -44,6 +44,13 @@ class Histogram:
         self.count += other.count
         self.max = max(self.max, other.max)
 
+    def remove(self, other: Histogram) -> None:
+        """Take out what was merged in before. The longest stays: who slides a window sets it."""
+        self._counts.subtract(other._counts)
+        self._counts = +self._counts  # those that are left
+        self._total_us -= other._total_us
+        self.count -= other.count
+
     @property
     def mean(self) -> float:
         """In seconds; not a number where nothing was counted."""

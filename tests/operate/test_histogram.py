@@ -7,7 +7,7 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from switch.operate.replay.histogram import Histogram
+from switch.operate.histogram import Histogram
 
 #: Whole microseconds, as a clock has them, from none to a minute.
 latencies = st.lists(st.integers(0, 60_000_000), min_size=1, max_size=200)
