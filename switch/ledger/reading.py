@@ -9,20 +9,18 @@ from contextlib import asynccontextmanager
 import asyncpg
 
 from switch.ledger.errors import LedgerUnavailable
+from switch.ledger.history import SESSION, STATEMENT_SECONDS
 from switch.ledger.lane import NOT_CONNECTED
 
 #: Connections at most. They are made when they are needed, and go when they are not.
 CONNECTIONS_MAX = 2
-#: How long a question waits for one of them, and how long its statement may take, in seconds.
-WAIT_SECONDS, STATEMENT_SECONDS = 2.0, 3.0
-
-SESSION = {
-    "default_transaction_read_only": "on",
+#: How long a question waits for one of them, in seconds.
+WAIT_SECONDS = 2.0
+#: Every statement ends by itself, also one that was not asked to.
+_SESSION = SESSION | {
+    "application_name": "switch admin",
     "statement_timeout": f"{STATEMENT_SECONDS:.0f}s",
     "idle_in_transaction_session_timeout": f"{STATEMENT_SECONDS:.0f}s",
-    "jit": "off",
-    "timezone": "UTC",
-    "application_name": "switch admin",
 }
 
 
@@ -41,7 +39,7 @@ class Reading:
             max_size=CONNECTIONS_MAX,
             timeout=connect_timeout,
             command_timeout=STATEMENT_SECONDS + 1,  # where the server does not keep its own
-            server_settings=SESSION,
+            server_settings=_SESSION,
         )
 
     async def open(self) -> None:

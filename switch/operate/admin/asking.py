@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from functools import wraps
 
@@ -10,9 +10,11 @@ import orjson
 from aiohttp import web
 
 from switch.ledger.errors import LedgerUnavailable
-from switch.ledger.reading import STATEMENT_SECONDS, Reading, TooLong
+from switch.ledger.history import STATEMENT_SECONDS
+from switch.ledger.reading import Reading, TooLong
 from switch.operate import why
 from switch.operate.admin.guard import refusal
+from switch.wire.currency import CURRENCIES
 
 #: Messages that a search lists; it says where there are more.
 FOUND_MAX = 50
@@ -36,8 +38,10 @@ def _refusing(method: _Method) -> _Method:
             return await method(self, request)
         except (BadQuestion, why.QueryError) as error:
             return refusal(400, str(error))
+        except why.NotRecorded as error:
+            return refusal(404, str(error))
         except TooLong:
-            return refusal(503, f"it took longer than {STATEMENT_SECONDS:.0f} s: look less far back")
+            return refusal(503, f"longer than {STATEMENT_SECONDS:.0f} s: look less far back")
         except LedgerUnavailable:
             return refusal(503, "the database does not answer, or others are asking: ask again")
 
@@ -60,7 +64,13 @@ class Asking:
         async with self._reading.connection() as connection:
             found = await why.search(connection, query, since, FOUND_MAX + 1)
         told = [each.as_json() for each in found[:FOUND_MAX]]
-        return _json({"found": told, "more": len(found) > FOUND_MAX})
+        return _json(
+            {
+                "found": told,
+                "more": len(found) > FOUND_MAX,
+                "currencies": _currencies(one["transaction"]["currency"] for one in told),
+            }
+        )
 
     @_refusing
     async def why(self, request: web.Request) -> web.StreamResponse:
@@ -71,7 +81,9 @@ class Asking:
             raise BadQuestion("this is no place of a message: search for it") from None
         async with self._reading.connection() as connection:
             explanation = await why.explain(connection, place)
-        return _json(explanation.as_json())
+        told = explanation.as_json()
+        codes = [code for name, code in told["amounts"].items() if name.endswith("currency")]
+        return _json(told | {"currencies": _currencies(codes)})
 
 
 def _back(text: str) -> timedelta:
@@ -79,6 +91,12 @@ def _back(text: str) -> timedelta:
     if unit is None or not (text[:-1].isascii() and text[:-1].isdigit() and len(text) <= 6):
         raise BadQuestion("since must be a number of minutes, hours or days, as 30m, 6h, 2d")
     return min(int(text[:-1]) * unit, SINCE_MAX)
+
+
+def _currencies(codes: Iterable[str]) -> dict[str, dict[str, object]]:
+    """What minor units of these are: letters and digits after the point."""
+    known = {code: CURRENCIES[code] for code in codes if code in CURRENCIES}
+    return {code: {"letters": one.alpha, "digits": one.exponent} for code, one in known.items()}
 
 
 def _json(told: object) -> web.Response:

@@ -24,13 +24,11 @@ TOKEN_MIN = 16
 _TOO_OPEN = stat.S_IRWXO
 
 #: Nothing from elsewhere, nothing inline, no text that becomes markup, in nobody's frame.
-POLICY = "; ".join(
-    (
-        "default-src 'none'", "script-src 'self'", "style-src 'self'", "connect-src 'self'",
-        "img-src 'self'", "base-uri 'none'", "form-action 'none'", "frame-ancestors 'none'",
-        "require-trusted-types-for 'script'", "trusted-types 'none'",
-    )
-)  # fmt: skip
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
+    "require-trusted-types-for 'script'; trusted-types 'none'"
+)
 HEADERS = {
     hdrs.CONTENT_SECURITY_POLICY: POLICY,
     hdrs.X_CONTENT_TYPE_OPTIONS: "nosniff",
@@ -46,7 +44,12 @@ class Guard:
     """Stands before every handler."""
 
     def __init__(
-        self, address: Address, token: bytes | None, open_paths: frozenset[str], *, on_event: OnEvent
+        self,
+        address: Address,
+        token: bytes | None,
+        open_paths: frozenset[str],
+        *,
+        on_event: OnEvent,
     ) -> None:
         """`token`: who asks shows it, but for the probes and `open_paths`; none asks nobody.
 

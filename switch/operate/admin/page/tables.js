@@ -49,11 +49,14 @@ function entries(counts, none, row = plain) {
   return rows.length ? rows : [{ cells: [none], is: "none" }];
 }
 
-/** Make a table's rows say this: `cells`, `is` for its colour, `bar` for its last cell. */
+/**
+ * Make a table's rows say this: `cells`, `is` for its colour, `bar` for its last cell, `href` for
+ * where it leads.
+ */
 export function fill(tbody, rows) {
   const heads = [...tbody.parentElement.tHead.rows[0].cells];
   while (tbody.rows.length > rows.length) tbody.deleteRow(-1);
-  rows.forEach(({ cells, is, bar, onOpen }, place) => {
+  rows.forEach(({ cells, is, bar, href }, place) => {
     const row = tbody.rows[place] ?? tbody.insertRow();
     while (row.cells.length > cells.length) row.deleteCell(-1);
     cells.forEach((text, column) => {
@@ -64,7 +67,7 @@ export function fill(tbody, rows) {
     });
     row.dataset.is = is ?? "";
     if (bar !== undefined) drawBar(row.cells[cells.length - 1], bar);
-    if (onOpen) opens(row, onOpen);
+    if (href) leads(row, href);
   });
 }
 
@@ -73,11 +76,10 @@ function drawBar(cell, share) {
   bar.style.width = `${Math.max(1, share * 100)}%`;
 }
 
-/** A row that can be opened: by its first cell, which is a button for whoever has no mouse. */
-function opens(row, onOpen) {
+/** A row that leads somewhere: by its first cell. */
+function leads(row, href) {
   const [first] = row.cells;
-  const button = element("button", "link", first.textContent);
-  button.type = "button";
-  button.addEventListener("click", onOpen);
-  first.replaceChildren(button);
+  const link = element("a", "", first.textContent);
+  link.href = href;
+  first.replaceChildren(link);
 }

@@ -39,6 +39,15 @@ export function duration(seconds) {
 /** Between two ISO moments. */
 export const between = (from, to) => duration((Date.parse(to) - Date.parse(from)) / 1000);
 
+/** Minor units of a currency as people say them: 25.00 EUR. */
+export function major(minor, currency) {
+  if (!currency) return `${minor} minor units`;
+  const { letters, digits } = currency;
+  return `${(minor / 10 ** digits).toLocaleString("en", {
+    minimumFractionDigits: digits, maximumFractionDigits: digits,
+  })} ${letters}`;
+}
+
 /** insufficient_funds → insufficient funds. */
 export const words = (name) => name.replaceAll("_", " ");
 
