@@ -13,6 +13,7 @@ from switch.commands import (
     replaying,
     serving,
     vault_keys,
+    watching,
     zone_keys,
 )
 from switch.commands.base import main
@@ -31,5 +32,6 @@ __all__ = [
     "replaying",
     "serving",
     "vault_keys",
+    "watching",
     "zone_keys",
 ]

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
+import http.client
 import json
-import ssl
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,27 +38,25 @@ class Guarded:
     """A switch whose admin port has TLS and a token."""
 
     switch: Switch
-    url: str
+    port: int
     ca: Ca
     folder: Path
 
-    def get(self, path: str, authorization: str | None = None) -> tuple[int, str, dict[str, str]]:
-        """Status, text and headers of an answer."""
+    def get(
+        self, path: str, authorization: str | None = None, ca: Ca | None = None
+    ) -> tuple[int, str, http.client.HTTPMessage]:
+        """Status, text and headers of an answer, from a port whose certificate is of that CA."""
         headers = {} if authorization is None else {"Authorization": authorization}
-        context = client_context(self.ca.file(self.folder))
-        return ask(urllib.request.Request(self.url + path, headers=headers), context)
-
-
-def ask(
-    request: urllib.request.Request, context: ssl.SSLContext | None = None
-) -> tuple[int, str, dict[str, str]]:
-    """Status, text and headers of an answer."""
-    try:
-        with urllib.request.urlopen(request, timeout=PATIENCE_SECONDS, context=context) as answer:
-            return answer.status, answer.read().decode(), dict(answer.headers)
-    except urllib.error.HTTPError as error:
-        with error:
-            return error.code, error.read().decode(), dict(error.headers)
+        context = client_context((ca or self.ca).file(self.folder))
+        link = http.client.HTTPSConnection(
+            "127.0.0.1", self.port, timeout=PATIENCE_SECONDS, context=context
+        )
+        try:
+            link.request("GET", path, headers=headers)
+            answer = link.getresponse()
+            return answer.status, answer.read().decode(), answer.headers
+        finally:
+            link.close()
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +74,7 @@ def guarded(quick_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
         admin__tls__certificate=certificate,
         admin__tls__key=certificate.with_suffix(".key"),
     ) as switch:
-        yield Guarded(switch, f"https://127.0.0.1:{port}", ca, folder)
+        yield Guarded(switch, port, ca, folder)
 
 
 @pytest.mark.parametrize(("shown", "status"), SHOWN)
@@ -108,11 +104,10 @@ def test_a_wrong_token_is_told(guarded: Guarded) -> None:
 
 def test_the_certificate_is_renewed_without_a_restart(guarded: Guarded) -> None:
     """The next handshake has the new one."""
-    before = guarded.get("/healthz")
+    assert 200 == guarded.get("/healthz")[0]
     other = Ca("another-ca")
     other.signed(guarded.folder, "admin", names=("IP:127.0.0.1",))
-    context = client_context(other.file(guarded.folder))
-    assert before[0] == ask(urllib.request.Request(guarded.url + "/healthz"), context)[0]
+    assert 200 == guarded.get("/healthz", ca=other)[0]
     guarded.ca.signed(guarded.folder, "admin", names=("IP:127.0.0.1",))  # as it was
     assert 200 == guarded.get("/healthz")[0]
 
