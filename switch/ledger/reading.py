@@ -22,6 +22,14 @@ _SESSION = SESSION | {
     "statement_timeout": f"{STATEMENT_SECONDS:.0f}s",
     "idle_in_transaction_session_timeout": f"{STATEMENT_SECONDS:.0f}s",
 }
+#: What a question raises whose connection goes; anything else is a bug of ours.
+_LOST = (
+    OSError,
+    TimeoutError,
+    asyncpg.InterfaceError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+)
 
 
 class TooLong(LedgerUnavailable):
@@ -62,9 +70,14 @@ class Reading:
         where there is no database, or everybody else is asking.
         """
         try:
-            async with self._pool.acquire(timeout=WAIT_SECONDS) as connection:
-                yield connection
-        except asyncpg.QueryCanceledError:
-            raise TooLong from None
+            connection = await self._pool.acquire(timeout=WAIT_SECONDS)
         except NOT_CONNECTED:
             raise LedgerUnavailable from None
+        try:
+            yield connection
+        except asyncpg.QueryCanceledError:
+            raise TooLong from None
+        except _LOST:
+            raise LedgerUnavailable from None
+        finally:
+            await self._pool.release(connection)

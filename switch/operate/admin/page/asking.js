@@ -30,27 +30,28 @@ async function ask(path, signal) {
 export const askJson = async (path) => (await ask(path)).json();
 
 /**
- * Watch for ever. `onNow` is given each second's figures, `onGone` is told when there are none
- * (and why, where the switch says so), `signIn` gives a promise of a token that was typed.
+ * Each second's figures, for ever; a `problem` instead for every attempt in vain, in the switch's
+ * own words where it has any. `signIn` gives a promise of a token that was typed.
  */
-export async function watch({ onNow, onGone, signIn }) {
+export async function* figures(signIn) {
   for (;;) {
+    let problem = "";
     try {
-      await live(onNow);
-      onGone("");
+      yield* live();
     } catch (error) {
-      if (error instanceof Refused && error.status === 401) {
+      if (error.status === 401) {
         await signIn();
         continue;
       }
-      onGone(error instanceof Refused ? error.message : "");
+      if (error instanceof Refused) problem = error.message;
     }
+    yield { problem };
     await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
   }
 }
 
 /** One connection's server-sent events: by fetch, for an EventSource cannot show a token. */
-async function live(onNow) {
+async function* live() {
   const ending = new AbortController();
   let silence = 0;
   const heard = () => {
@@ -68,7 +69,7 @@ async function live(onNow) {
       heard();
       const events = (text + value).split("\n\n");
       text = events.pop();
-      for (const event of events) await onNow(JSON.parse(event.slice("data: ".length)));
+      for (const event of events) yield JSON.parse(event.slice("data: ".length));
     }
   } finally {
     clearTimeout(silence);

@@ -49,10 +49,12 @@ export function recolour() {
 function draw() {
   const end = history.at.at(-1) ?? Date.now() / 1000;
   for (const { plot, lines } of charts) {
-    plot.setData([history.at, ...Object.values(lines).map((column) => scaled(column))], false);
+    plot.setData(columns(lines), false);
     plot.setScale("x", { min: end - SECONDS, max: end });
   }
 }
+
+const columns = (lines) => [history.at, ...Object.values(lines).map(scaled)];
 
 const scaled = (column) =>
   column === "approval_rate"
@@ -90,7 +92,7 @@ function chart(id, lines) {
         })),
       ],
     },
-    [[]],
+    columns(lines),
     figure,
   );
   new ResizeObserver(() => plot.setSize({ width: figure.clientWidth, height: HEIGHT })).observe(figure);

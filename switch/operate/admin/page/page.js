@@ -1,7 +1,7 @@
 // The page: figures by where they stand in /api/live, and what happens when there are none.
 
 import * as charts from "./charts.js";
-import { askJson, keepToken, watch } from "./asking.js";
+import { askJson, figures, keepToken } from "./asking.js";
 import { beginSearch } from "./search.js";
 import { show } from "./tables.js";
 import { clock, duration, rate, say, tell } from "./words.js";
@@ -18,7 +18,9 @@ let startedAt = null; // of the process that the charts are of
 
 async function onNow(now) {
   if (now.process.started_at !== startedAt || goneAt !== null) {
-    charts.begin(await askJson("/api/history"));
+    const past = await askJson("/api/history").catch(() => null);
+    if (past === null) return; // it is gone again
+    charts.begin(past);
     startedAt = now.process.started_at;
   } else {
     charts.add(now);
@@ -108,4 +110,7 @@ byId("theme").addEventListener("click", () => {
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => theme());
 theme(localStorage.getItem(THEME));
 beginSearch();
-watch({ onNow, onGone, signIn });
+for await (const now of figures(signIn)) {
+  if ("problem" in now) onGone(now.problem);
+  else await onNow(now);
+}
