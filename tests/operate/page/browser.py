@@ -74,6 +74,10 @@ class Browser:
             assert time.monotonic() < give_up, f"{what} never came true: {self.text('body')[:2000]}"
             time.sleep(5 * POLL_SECONDS)
 
+    def leave(self) -> None:
+        """Go nowhere: a page that stays open goes on asking."""
+        self.driver.get("about:blank")
+
     def complaints(self) -> list[str]:
         """All that the page and the console complained of since this was asked last."""
         told = [entry["message"] for entry in self.driver.get_log("browser")]

@@ -54,3 +54,4 @@ def page(window: Browser, switch: Watched) -> Iterator[Browser]:
     yield window
     assert [] == window.complaints()
     assert {f"127.0.0.1:{switch.admin_port}"} == window.asked()
+    window.leave()

@@ -26,7 +26,7 @@ def test_a_token_is_asked_for_and_kept(window: Browser, quick_path: Path) -> Non
         window.until(lambda: window.text("#state") == "serving", "serving after a reload")
         assert TOKEN not in window.driver.page_source + window.driver.current_url
         complaints = [one for one in window.complaints() if "401" not in one]
-        window.driver.get("about:blank")
+        window.leave()
     assert [] == complaints
     window.asked()
 

@@ -65,14 +65,15 @@ function chart(id, lines) {
   const figure = document.getElementById(id);
   const colour = (name) => () => getComputedStyle(figure.querySelector(`.key.${name}`)).color;
   const style = getComputedStyle(figure);
+  const isLog = id === "chart-latency";
   const axis = {
     stroke: () => style.color,
     font: `11px ${style.fontFamily}`,
     grid: { stroke: () => style.borderTopColor, width: 1 },
     ticks: { show: false },
   };
+  const told = (_, ticks) => ticks.map((tick) => (isLog && !isMagnitude(tick) ? null : tick));
   const time = (_, ticks) => ticks.map((tick) => new Date(tick * 1000).toISOString().slice(11, 16));
-  const isLog = id === "chart-latency";
   const plot = new uPlot(
     {
       width: figure.clientWidth,
@@ -83,7 +84,10 @@ function chart(id, lines) {
       scales: { x: { time: true }, y: range(id) },
       axes: [
         { ...axis, values: time, size: 22, space: 60 },
-        { ...axis, size: 46, space: 26, values: (_, ticks) => ticks.map((tick) => label(tick, isLog)) },
+        {
+          ...axis, size: 46, space: 26, filter: told, grid: { ...axis.grid, filter: told },
+          values: (_, ticks) => ticks.map(label),
+        },
       ],
       series: [
         {},
@@ -115,8 +119,10 @@ function range(id) {
   return { range: (_, __, most) => [0, Math.max(1, (most ?? 0) * 1.1)] };
 }
 
-/** Of a scale by magnitude only the magnitudes are named. */
-function label(tick, isLog) {
-  if (tick === null || (isLog && Math.log10(tick) % 1 !== 0)) return "";
+// Of a scale by magnitude only the magnitudes are drawn and named.
+const isMagnitude = (tick) => Math.abs(Math.log10(tick) - Math.round(Math.log10(tick))) < 1e-9;
+
+function label(tick) {
+  if (tick === null) return "";
   return tick >= 10000 ? `${tick / 1000}k` : String(+tick.toFixed(2));
 }

@@ -15,8 +15,8 @@ export function explained(told) {
     list(whatCame(told)),
     ...told.notes.map((note) => element("p", "note", note)),
     ...section("the policy, in its order", checks(told.checks)),
-    ...section(`limits, ${own?.letters ?? "minor units"}`, limits(told.limits, amount)),
-    ...section(`the account then, ${own?.letters ?? "minor units"}`, funds(told.funds, amount)),
+    ...section("limits", limits(told.limits, amount)),
+    ...section("the account then", funds(told.funds, amount)),
     ...section("holds", table(["amount", "state", "expires, UTC"], told.holds.map((hold) =>
       [amount(hold.amount_minor), words(hold.state), moment(hold.expires_at)]))),
     ...section("what else is known of it, in order of time", followed(told.followed, message, amount)),
@@ -92,7 +92,7 @@ const section = (title, content) => (content ? [element("h4", "", title), conten
 function list(pairs) {
   const made = element("dl", "facts");
   for (const [name, value] of Object.entries(pairs)) {
-    if (value) made.append(element("dt", "", name), element("dd", "", value));
+    if (value) made.append(element("div", "", element("dt", "", name), element("dd", "", value)));
   }
   return made;
 }
