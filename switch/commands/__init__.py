@@ -14,6 +14,7 @@ from switch.commands import (
     serving,
     vault_keys,
     watching,
+    why,
     zone_keys,
 )
 from switch.commands.base import main
@@ -33,5 +34,6 @@ __all__ = [
     "serving",
     "vault_keys",
     "watching",
+    "why",
     "zone_keys",
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import cast
 
 import asyncpg
 
@@ -74,7 +75,7 @@ class Reading:
         except NOT_CONNECTED:
             raise LedgerUnavailable from None
         try:
-            yield connection
+            yield cast("asyncpg.Connection", connection)  # which it stands for
         except asyncpg.QueryCanceledError:
             raise TooLong from None
         except _LOST:

@@ -163,7 +163,7 @@ def _of_recorded(place: Place, recorded: Recorded) -> Explanation:
         account={name: row[name] for name in _ACCOUNT}
         | {"kind": row["account_kind"], "status": facts.account_status},
         checks=tuple(checks),
-        limits=tuple(facts.limits),
+        limits=tuple(facts.limits) if _are_asked(checks) else (),
         funds=facts.funds,
         holds=tuple(
             Hold(hold["amount_minor"], hold["state"], hold["expires_at"]) for hold in recorded.holds
@@ -171,6 +171,11 @@ def _of_recorded(place: Place, recorded: Recorded) -> Explanation:
         followed=tuple(followed(recorded)),
         notes=tuple(notes),
     )
+
+
+def _are_asked(checks: Sequence[Check]) -> bool:
+    """The ledger works limits out beside earlier questions, and then may not need them."""
+    return any(check.name == "limits" and check.verdict in (PASSED, REFUSED) for check in checks)
 
 
 def _of_refused(place: Place, row: asyncpg.Record) -> Explanation:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -22,7 +23,7 @@ UNREADABLE = ("other", "unreadable", "none", "dropped")
 NOTHING = Reading(0.0, 0.0, {}, {}, {}, 0, 0)
 
 
-def after(seconds: float = 1.0, /, **counters: object) -> Reading:
+def after(seconds: float = 1.0, /, **counters: Any) -> Reading:
     """A reading so long after `NOTHING`."""
     return NOTHING._replace(at=seconds, **counters)
 

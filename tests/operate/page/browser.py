@@ -80,8 +80,8 @@ class Browser:
 
     def complaints(self) -> list[str]:
         """All that the page and the console complained of since this was asked last."""
-        told = [entry["message"] for entry in self.driver.get_log("browser")]
-        return told + self.run("return complaints.splice(0)")
+        console = (entry["message"] for entry in self.driver.get_log("browser"))
+        return [*console, *self.run("return complaints.splice(0)")]
 
     def asked(self) -> set[str]:
         """The hosts and ports that the page asked anything of since this was asked last."""
