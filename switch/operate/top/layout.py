@@ -41,7 +41,7 @@ def head(now: Figures) -> Text:
 def main_figures(now: Figures) -> Table:
     """Rate, answer time and approval rate, of the last second and the last minute."""
     table = _table("", "messages/s", "p50 ms", "p99 ms", "p99.9 ms", "approved", "of decisions",
-                   "a transaction")  # fmt: skip
+                   "decisions a transaction")  # fmt: skip
     for name, window in (("last second", now["second"]), ("last minute", now["minute"])):
         latency = window["latency_ms"]
         table.add_row(

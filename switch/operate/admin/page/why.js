@@ -51,7 +51,7 @@ function whatCame({ message, amounts, answer, card, account, currencies }) {
   };
 }
 
-const checks = (asked) => table(["", "question", "verdict", "what was looked at"], asked.map((check) => [
+const checks = (asked) => table(["row", "question", "verdict", "what was looked at"], asked.map((check) => [
   String(check.row), check.question, verdict(check), check.inputs,
 ]));
 
