@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from keys.hsm import Verdict
 from switch.rules import checks
 from switch.rules.checks import Verdicts
-from switch.rules.findings import LimitFigures, findings, limits, words
+from switch.rules.findings import LimitFigures, _found, findings, limits, words
 from tests.rules.support import MATCH, PIN_BLOCK, case
 
 WRONG = Verdict.MISMATCH
@@ -33,7 +33,10 @@ def kept(verdicts: Verdicts, fields: dict[int, Any] | None = None, **how: Any) -
         or checks.check_codes(one, verdicts)
         or checks.check_strong_authentication(one, verdicts)
     )
-    return findings(one, verdicts, refusal)
+    pin = checks.pin_question(one, verdicts)
+    said = findings(one, verdicts, refusal, pin)
+    assert said == _found(one, verdicts, refusal), "the quick way says the same"
+    return said
 
 
 @pytest.mark.parametrize(
@@ -73,7 +76,7 @@ def test_words(expected: str, verdicts: Verdicts, fields: Any, how: Any) -> None
 
 def test_strong_authentication() -> None:
     """What is demanded and does not come has a word."""
-    program = {"strong_authentication": {"ecommerce_from_minor": 100}}
+    program: dict[str, Any] = {"strong_authentication": {"ecommerce_from_minor": 100}}
     keys = case().program.keys.uses() | {"cavv": case().program.keys.card_code}
     program |= {"keys": {use: {"name": k.name, "kcv": k.kcv} for use, k in keys.items() if k}}
     said = kept(Verdicts(cvv2=Verdict.MATCH), ECOMMERCE, **program)

@@ -38,7 +38,7 @@ class Question:
 
 
 def _readable(facts: Facts) -> Seen:
-    return Seen("it was recorded, and only what is authentic and can be read is")
+    return Seen("only what is authentic and can be read is recorded")
 
 
 def _first(facts: Facts) -> Seen:
@@ -161,8 +161,7 @@ def _pin(facts: Facts) -> Seen:
     if not most:
         return Seen(inputs, is_recorded=False)
     inputs += f", {tries} of {most} tries used before"
-    used_up = int(tries) + (word == "mismatch") >= int(most)
-    if int(tries) >= int(most) or (word == "mismatch" and used_up):
+    if int(tries) + (word == "mismatch") >= int(most):
         return Seen(inputs, Reason.PIN_TRIES_EXCEEDED)
     return Seen(inputs, None if word == "match" else Reason.PIN_MISMATCH)
 
@@ -206,8 +205,8 @@ def _limits(facts: Facts) -> Seen:
         return _NOT_KEPT
     if not facts.limits:
         return Seen("the card has none for it", is_asked=False)
-    currency = facts.row["currency"]
-    told = "; ".join(limit_in_words(one, currency) for one in facts.limits)
+    over = [one for one in facts.limits if one.is_over_amount or one.is_over_count]
+    told = "; ".join(limit_in_words(one, facts.row["currency"]) for one in over or facts.limits)
     if any(one.is_over_amount for one in facts.limits):
         return Seen(told, Reason.LIMIT_AMOUNT)
     return Seen(

@@ -31,7 +31,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 WRONG = Verdict.MISMATCH
 ALICE = Actor("alice", "asked by the holder")
 OTHER_EXPIRY = {"_14": "2001"}
-ECOMMERCE = {"_22": "812", "_55": None, "_48": "9203123"}
+ECOMMERCE: Mapping[str, Any] = {"_22": "812", "_55": None, "_48": "9203123"}
 
 
 @dataclass
@@ -43,7 +43,7 @@ class Case:
     inputs: str  #: what the refusing question looked at, as a pattern
     card: Mapping[str, Any] = field(default_factory=dict)
     limit: Mapping[str, Any] | None = None
-    before: Sequence[Mapping[str, str | None]] = ()  #: messages of 10.00 that are approved first
+    before: Sequence[Mapping[str, Any]] = ()  #: messages of 10.00 that are approved first
     message: Mapping[str, str | None] = field(default_factory=dict)
     hsm: Mapping[str, Sequence[Any]] = field(default_factory=dict)
 
@@ -64,7 +64,7 @@ CASES = (
     Case("card_code_mismatch", "card_codes", "CVV2 wrong", message=ECOMMERCE,
          hsm={"code": [WRONG]}),
     Case("card_code_mismatch", "card_codes", "CVV2 required, and did not come",
-         message=ECOMMERCE | {"_48": None}),
+         message={**ECOMMERCE, "_48": None}),
     Case("cryptogram_replayed", "counter", "ATC 77, the highest before was 77",
          before=[{"_55": icc(77)}], message={"_55": icc(77)}),
     Case("atc_out_of_window", "counter", "ATC 12, the highest before was 77",
@@ -74,7 +74,7 @@ CASES = (
     Case("pin_mismatch", "pin", "PIN unreadable, 0 of 3", message={"_52": PIN_BLOCK},
          hsm={"pin": [Verdict.UNREADABLE]}),
     Case("pin_mismatch", "pin", "PIN required, and did not come", message={"_3": CASH}),
-    Case("pin_mismatch", "pin", "PIN came, and may not", message=ECOMMERCE | {"_52": PIN_BLOCK}),
+    Case("pin_mismatch", "pin", "PIN came, and may not", message={**ECOMMERCE, "_52": PIN_BLOCK}),
     Case("pin_tries_exceeded", "pin", "PIN wrong, 2 of 3", card={"pin_tries": 2},
          message={"_52": PIN_BLOCK}, hsm={"pin": [WRONG]}),
     Case("pin_tries_exceeded", "pin", "PIN right, 3 of 3", card={"pin_tries": 3},
