@@ -11,7 +11,7 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check install --no-com
 PYTEST := PYTHONDONTWRITEBYTECODE= PYTHONPYCACHEPREFIX=$(CURDIR)/.venv/bytecode $(BIN)/python -m pytest -q
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check contract interop faults soak soak-model bench bench-quick lock
+.PHONY: help setup run test check screenshots contract interop faults soak soak-model bench bench-quick lock
 
 help: ## say what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "make %-12s %s\n", $$1, $$2}'
@@ -41,6 +41,9 @@ check: $(DEV) ## style, types, layers
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+screenshots: $(DEV) ## pictures of the page under some load, into var/screenshots
+	$(BIN)/python -m tests.operate.page
 
 contract: $(DEV) ## every HSM backend asked everything it can do; prints the matrix
 	$(BIN)/python -m tests.contract

@@ -32,7 +32,7 @@ _SETTINGS = """\
 data_dir = "postgres"
 
 [admin]
-listen = ""
+listen = "{admin_listen}"
 
 [unwind]
 journal = "unwinds.journal"
@@ -89,6 +89,7 @@ async def rig(
     in_flight_max: int,
     answer_within_ms: int = ANSWER_WITHIN_MS,
     connections_max: int = CONNECTIONS_MAX,
+    admin_listen: str = "",
 ) -> AsyncIterator[Rig]:
     """Make the database, load the cards, start the switch; stop all of it at the end."""
     port = free_port()
@@ -100,6 +101,7 @@ async def rig(
             in_flight_max=in_flight_max,
             answer_within_ms=answer_within_ms,
             connections_max=connections_max,
+            admin_listen=admin_listen,
         )
     )
     async with EmbeddedPostgres(folder / "postgres") as database:

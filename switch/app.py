@@ -31,6 +31,7 @@ from switch.link_zones import mac_zones, pin_zones
 from switch.links.door import doors_of
 from switch.links.link import Link
 from switch.log import configure, get_logger
+from switch.log_writer import LogWriter
 from switch.operate.events import Operator
 from switch.operate.metrics import Metrics
 from switch.prepare import (
@@ -64,7 +65,7 @@ async def run(settings: Settings) -> None:
     add_process_gauges(metrics, writer, settings.hsm.backend)
     try:
         async with contextlib.AsyncExitStack() as stack:
-            started = asyncio.create_task(_start(settings, stack, operator, metrics))
+            started = asyncio.create_task(_start(settings, stack, operator, metrics, writer))
             stopped = asyncio.create_task(stopping.wait())
             await asyncio.wait({started, stopped}, return_when=asyncio.FIRST_COMPLETED)
             if not started.done():  # Ctrl-C while starting
@@ -80,7 +81,11 @@ async def run(settings: Settings) -> None:
 
 
 async def _start(
-    settings: Settings, stack: contextlib.AsyncExitStack, operator: Operator, metrics: Metrics
+    settings: Settings,
+    stack: contextlib.AsyncExitStack,
+    operator: Operator,
+    metrics: Metrics,
+    writer: LogWriter,
 ) -> None:
     keys, specs = read_keys(settings), read_specs(settings)
     doors = doors_of(settings, on_event=operator.event)
@@ -147,16 +152,18 @@ async def _start(
     add_key_gauges(metrics, hsm, pins)
     if settings.admin.listen:
         # Imported where it is used: a start without an admin port does not pay for HTTP.
-        from switch.operate.admin import Admin
+        from switch import admin_port
+        from switch.operate.admin.pulse import Watched
 
-        admin = Admin(
-            settings.admin.listen,
+        watched = Watched(
             metrics,
-            lambda: _missing(ledger, hsm, links),
-            lambda: [link.described() for link in links],
+            ledger,
+            hsm,
+            links=lambda: [link.described() for link in links],
+            missing=lambda: _missing(ledger, hsm, links),
+            lines_lost=lambda: writer.log_dropped_total,
         )
-        await admin.start()
-        stack.push_async_callback(admin.stop)
+        await admin_port.serve(stack, settings, watched, url, on_event=operator.event)
     stack.push_async_callback(_drain, links)
     for link in links:
         await link.start()

@@ -5,6 +5,7 @@ Every setting stands in docs/settings.md and in switch.toml.example.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
@@ -13,7 +14,6 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from switch.setting_values import (
     Address,
-    AdminAddress,
     Count,
     DatabaseUrl,
     FilePath,
@@ -70,10 +70,29 @@ class Database(Section):
         return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
+class AdminTls(Section):
+    """TLS of the admin port: it always listens, and its visitors have a token."""
+
+    certificate: MaybeFile = None
+    key: MaybeFile = None
+
+
 class Admin(Section):
     """The read-only HTTP port; None is off."""
 
-    listen: AdminAddress = Address("127.0.0.1", 8580)
+    listen: MaybeListenAddress = Address("127.0.0.1", 8580)
+    token_file: MaybeFile = None
+    tls: AdminTls = Field(default_factory=AdminTls)
+
+    def contradictions(self) -> Iterator[tuple[str, str]]:
+        """What each value allows and all together do not: key and reason."""
+        certificate, key = self.tls.certificate, self.tls.key
+        if (certificate is None) != (key is None):
+            missing, given = ("key", "certificate") if key is None else ("certificate", "key")
+            yield f"tls.{missing}", f"must be given where {given} is"
+        is_guarded = self.token_file is not None and certificate is not None
+        if self.listen is not None and not self.listen.is_loopback and not is_guarded:
+            yield "listen", "must be a loopback address where there are not both token_file and tls"
 
 
 class Aws(Section):

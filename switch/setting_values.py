@@ -84,15 +84,6 @@ def _address(value: object) -> Address:
     return Address(ipv6 or name, int(port))
 
 
-def _admin_address(value: object) -> Address | None:
-    if value == "":
-        return None
-    address = _address(value)
-    if not address.is_loopback:
-        raise ValueError("must be a loopback address: the admin port has no TLS and no token")
-    return address
-
-
 def _database_url(value: SecretStr) -> SecretStr:
     url = value.get_secret_value()
     try:
@@ -217,7 +208,6 @@ FilePath = Annotated[Path, BeforeValidator(_filled)]
 MaybeFile = Annotated[Path | None, BeforeValidator(lambda value: value or None)]
 DatabaseUrl = Annotated[SecretStr, AfterValidator(_database_url)]
 MaybeListenAddress = Annotated[InstanceOf[Address] | None, BeforeValidator(_unless_empty(_address))]
-AdminAddress = Annotated[InstanceOf[Address] | None, BeforeValidator(_admin_address)]
 HostAddress = Annotated[InstanceOf[Address], BeforeValidator(_host_address)]
 MaybeHostAddress = Annotated[
     InstanceOf[Address] | None, BeforeValidator(_unless_empty(_host_address))

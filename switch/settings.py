@@ -162,6 +162,9 @@ class Settings(BaseSettings):
         for name, fields in paths.items():
             section: Section = getattr(self, name)
             sections[name] = _anchored(section, folder, fields)
+        tls = _anchored(self.admin.tls, folder, ("certificate", "key"))
+        admin = _anchored(self.admin, folder, ("token_file",))
+        sections["admin"] = admin.model_copy(update={"tls": tls})
         hsm = sections["hsm"]
         assert isinstance(hsm, Hsm)  # noqa: S101 - for mypy
         sections["hsm"] = hsm.model_copy(
@@ -204,6 +207,8 @@ def _contradictions(settings: Settings) -> Iterator[tuple[str, str]]:
         for name in ("module", "token", "pin_file"):
             if not getattr(hsm.pkcs11, name):
                 yield f"hsm.pkcs11.{name}", "must be given where the backend is pkcs11"
+    for name, reason in settings.admin.contradictions():
+        yield f"admin.{name}", reason
     taken = {"admin.listen": settings.admin.listen} if settings.admin.listen else {}
     names: dict[str, str] = {}
     for index, link in enumerate(links):

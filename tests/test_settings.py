@@ -33,7 +33,7 @@ NO_NUMBER = "links[0].answer_within_ms: must be a whole number"
 MARGIN = "links[0].margin_ms: must be less than answer_within_ms"
 PIN_BLOCK = "links[0].pin_block_format: must be 'iso-0', 'iso-1', 'iso-3' or 'iso-4'"
 TAKEN = "links[1].listen: is the address of links[0].listen too"
-ADMIN = "admin.listen: must be a loopback address: the admin port has no TLS and no token"
+ADMIN = "admin.listen: must be a loopback address where there are not both token_file and tls"
 BACKEND = "hsm.backend: must be 'software', 'aws', 'payshield' or 'pkcs11'"
 PRODUCTION = "hsm.production: the software backend is not PCI-capable: allow_software says so"
 LEVEL = "log.level: must be 'debug', 'info', 'warning' or 'error'"
@@ -180,6 +180,13 @@ REFUSED = [
     ),
     (HSM + LINK + LINK.replace("9001", "9002"), "links[1].name: is the name of links[0] too"),
     ("[admin]\nlisten = '0.0.0.0:8580'\n" + LINK, ADMIN),
+    ("[admin]\nlisten = '0.0.0.0:8580'\ntoken_file = 'x'\n" + LINK, ADMIN),
+    ("[admin]\nlisten = '0.0.0.0:8580'\ntls = {certificate = 'x', key = 'x'}\n" + LINK, ADMIN),
+    (
+        "[admin]\ntls = {certificate = 'x'}\n" + LINK,
+        "admin.tls.key: must be given where certificate is",
+    ),
+    ("[admin]\ntls = {key = 'x'}\n" + LINK, "admin.tls.certificate: must be given where key is"),
     ("[admin]\nlisten = 'example.com:80'\n" + LINK, ADMIN),
     ("[hsm]\nbackend = 'thales'\n" + LINK, BACKEND),
     (

@@ -13,6 +13,7 @@ from switch.commands import (
     replaying,
     serving,
     vault_keys,
+    watching,
     why,
     zone_keys,
 )
@@ -32,6 +33,7 @@ __all__ = [
     "replaying",
     "serving",
     "vault_keys",
+    "watching",
     "why",
     "zone_keys",
 ]

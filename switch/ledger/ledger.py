@@ -142,6 +142,18 @@ class Ledger:
         """How many cards are kept now."""
         return len(self._kept)
 
+    @property
+    def batches(self) -> tuple[int, int]:
+        """Transactions that decided since the start, and the decisions in them."""
+        sizes = self._decisions.sizes
+        return sum(sizes.counts), int(sizes.sum)
+
+    @property
+    def connections(self) -> tuple[int, int]:
+        """Connections that are up, and how many there are to be."""
+        lanes = self._lanes()
+        return sum(lane.is_ready for lane in lanes), len(lanes)
+
     async def open(self) -> None:
         """Connect, and take back what an earlier process left."""
         for lane in self._lanes():

@@ -17,6 +17,7 @@ from switch.wire.values import FieldUnreadable
 #: Events that an operator should look at, and those that are somebody's fault.
 WARNINGS = frozenset(
     {
+        "admin_refused",
         "booking_unanswered",
         "connection_refused",
         "database_down",

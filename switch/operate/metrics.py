@@ -29,6 +29,7 @@ from prometheus_client.registry import Collector
 from switch.flows.exchange import Exchange
 from switch.flows.router import ROUTES
 from switch.ledger.tally import Tally
+from switch.operate.histogram import Histogram as Latencies
 from switch.wire import mti
 from switch.wire.versions import VERSIONS
 
@@ -95,6 +96,7 @@ class Metrics:
             buckets=BUCKETS,
             registry=self._registry,
         )
+        self._latencies = Latencies()
         # Children by their labels: `labels()` costs as much as a decision's arithmetic.
         self._counters: dict[tuple[str, ...], Counter] = {}
         self._histograms: dict[tuple[str, str], Histogram] = {}
@@ -174,7 +176,9 @@ class Metrics:
         histogram = self._histograms.get(labels[:2])
         if histogram is None:
             histogram = self._histograms[labels[:2]] = self._seconds.labels(*labels[:2])
-        histogram.observe(total_us / 1_000_000)
+        seconds = total_us / 1_000_000
+        histogram.observe(seconds)
+        self._latencies.add(seconds)
         if exchange.outcome in LOST:
             self._lost.labels(exchange.link, exchange.outcome).inc()
         if exchange.fault is not None:
@@ -185,6 +189,28 @@ class Metrics:
         self._hsm_questions.labels(name, outcome).inc()
         if outcome != "refused":
             self._hsm_seconds.labels(name).observe(seconds)
+
+    def take_latencies(self) -> Latencies:
+        """Those of all messages since this was asked last: finer than Prometheus' buckets."""
+        taken, self._latencies = self._latencies, Latencies()
+        return taken
+
+    def messages(self) -> dict[tuple[str, ...], float]:
+        """How many there were since the start, by link, MTI, reason and outcome."""
+        return {labels: value for _, labels, value in _samples(self._answers, "_total")}
+
+    def hsm_questions(self) -> dict[tuple[str, ...], float]:
+        """How many there were since the start, by question and outcome."""
+        return {labels: value for _, labels, value in _samples(self._hsm_questions, "_total")}
+
+    def hsm_seconds(self) -> dict[tuple[str, ...], float]:
+        """How many took how long at most since the start, by question and seconds; their sum
+        stands at "sum".
+        """
+        return {
+            (*labels, "sum") if suffix == "_sum" else labels: value
+            for suffix, labels, value in _samples(self._hsm_seconds, "_bucket", "_sum")
+        }
 
     def render(self) -> bytes:
         """Everything, in Prometheus' text format."""
@@ -206,6 +232,17 @@ def _buckets(tally: Tally) -> Iterator[tuple[str, float]]:
     """How many values did not exceed each bound, the last being no bound."""
     bounds = (*map(str, map(float, tally.bounds)), "+Inf")
     return zip(bounds, accumulate(tally.counts), strict=True)
+
+
+def _samples(
+    metric: Counter | Histogram, *suffixes: str
+) -> Iterator[tuple[str, tuple[str, ...], float]]:
+    """Those of a metric whose names end so: the ending, the labels' values, the value."""
+    for family in metric.collect():
+        for sample in family.samples:
+            suffix = sample.name.removeprefix(family.name)
+            if suffix in suffixes:
+                yield suffix, tuple(sample.labels.values()), sample.value
 
 
 def _kind(exchange: Exchange) -> str:

@@ -75,7 +75,7 @@ def test_a_serving_switch_is_healthy_and_ready(switch: Watched) -> None:
     """/healthz and /readyz say yes; what is not there is 404, and nothing can be written."""
     assert (200, "ok\n") == switch.get("/healthz")
     assert (200, "ready\n") == switch.get("/readyz")
-    assert 404 == switch.get("/")[0]
+    assert 404 == switch.get("/nothing")[0]
     url = f"http://127.0.0.1:{switch.admin_port}/metrics"
     with pytest.raises(urllib.error.HTTPError) as refused:
         urllib.request.urlopen(url, data=b"x", timeout=PATIENCE_SECONDS)

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from switch.operate.replay.histogram import Histogram
+from switch.operate.histogram import Histogram
 from switch.operate.replay.thresholds import percentile
 
 #: How many wrong answers are told, each in a line.

@@ -9,7 +9,7 @@ from html.parser import HTMLParser
 import orjson
 import pytest
 
-from switch.operate.replay.histogram import Histogram
+from switch.operate.histogram import Histogram
 from switch.operate.replay.page import page
 from switch.operate.replay.report import as_json, in_words, milliseconds, progress
 from switch.operate.replay.tally import Second, Tally

@@ -8,8 +8,10 @@ histograms add up, whatever they were made of.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable
+from itertools import accumulate
 
 _EXACT_BITS = 11
 _STEP_BITS = _EXACT_BITS - 1
@@ -44,6 +46,15 @@ class Histogram:
         self.count += other.count
         self.max = max(self.max, other.max)
 
+    def remove(self, other: Histogram) -> None:
+        """Take out what was merged in before. The longest stays: who slides a window sets it."""
+        for slot, count in other._counts.items():
+            self._counts[slot] -= count
+            if not self._counts[slot]:
+                del self._counts[slot]
+        self._total_us -= other._total_us
+        self.count -= other.count
+
     @property
     def mean(self) -> float:
         """In seconds; not a number where nothing was counted."""
@@ -54,17 +65,13 @@ class Histogram:
         return self.quantiles((share,))[0]
 
     def quantiles(self, shares: Iterable[float]) -> list[float]:
-        """The same of several rising shares, in one pass."""
-        values: list[float] = []
-        rising = iter(sorted(self._counts.items()))
-        slot, seen = -1, 0
-        for share in shares:
-            wanted = max(1, _ceil(share * self.count))
-            while seen < min(wanted, self.count):
-                slot, count = next(rising)
-                seen += count
-            values.append(self._seconds(slot) if self.count else float("nan"))
-        return values
+        """The same of several shares, in one pass."""
+        if not self.count:
+            return [float("nan") for _ in shares]
+        slots = sorted(self._counts)
+        up_to = list(accumulate(map(self._counts.__getitem__, slots)))
+        wanted = (min(max(1, _ceil(share * self.count)), self.count) for share in shares)
+        return [self._seconds(slots[bisect_left(up_to, count)]) for count in wanted]
 
     def shares(self) -> list[tuple[float, float]]:
         """Every latency that was counted, in seconds and rising, with the share up to it."""

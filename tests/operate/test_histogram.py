@@ -7,7 +7,7 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from switch.operate.replay.histogram import Histogram
+from switch.operate.histogram import Histogram
 
 #: Whole microseconds, as a clock has them, from none to a minute.
 latencies = st.lists(st.integers(0, 60_000_000), min_size=1, max_size=200)
@@ -61,3 +61,15 @@ def test_nothing_counted_has_no_figure() -> None:
     assert math.isnan(empty.mean)
     assert all(map(math.isnan, empty.quantiles((0.5, 0.99))))
     assert [] == empty.shares()
+
+
+@given(latencies, latencies)
+def test_what_was_merged_in_can_be_taken_out(stays: list[int], goes: list[int]) -> None:
+    """Without it the histogram is that of the others; only the longest is not forgotten."""
+    left = histogram(stays)
+    left.merge(histogram(goes))
+    left.remove(histogram(goes))
+    left.max = max(stays) / 1_000_000
+    others = histogram(stays)
+    assert others.shares() == left.shares()
+    assert (others.count, others.mean) == (left.count, left.mean)

@@ -1,0 +1,1 @@
+"""`switch top`: what a running switch does now, in a terminal."""
