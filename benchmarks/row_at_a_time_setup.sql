@@ -1,4 +1,4 @@
--- The yardstick: one authorization a call, with the questions of find_cards_v4 and authorize_v4
+-- The yardstick: one authorization a call, with the questions of find_cards_v4 and authorize_v5
 -- and the same rows written, by the fastest statements that we found for one (README.md has the
 -- others and their figures).
 --

@@ -14,6 +14,7 @@ from switch.commands import (
     replaying,
     serving,
     vault_keys,
+    why,
     zone_keys,
 )
 from switch.commands.base import main
@@ -33,5 +34,6 @@ __all__ = [
     "replaying",
     "serving",
     "vault_keys",
+    "why",
     "zone_keys",
 ]

@@ -13,6 +13,7 @@ from switch.log_fields import scrub
 from switch.mask import mask_pan
 from switch.rules import checks
 from switch.rules.checks import Case, Verdicts
+from switch.rules.findings import findings
 from switch.rules.reason import Reason
 from switch.wire.originals import LaterRequest, original_of
 from switch.wire.requests import AuthorizationRequest, Money, clue, trace_key
@@ -56,6 +57,11 @@ def authorization_call(case: Case, verdicts: Verdicts, issuer: Issuer) -> Author
     token = card.key_token
     is_right = verdicts.cryptogram is Verdict.MATCH
     is_increment = request.is_increment
+    refusal = (
+        verdicts.refused
+        or checks.check_codes(case, verdicts)
+        or checks.check_strong_authentication(case, verdicts)
+    )
     return AuthorizationCall(
         *_told(case, issuer),
         account_id=card.account_id,
@@ -63,11 +69,7 @@ def authorization_call(case: Case, verdicts: Verdicts, issuer: Issuer) -> Author
         card_version=card.version,
         message_key=request.message_key(token),
         decide_by=issuer.ledger.clock.there(request.deadline.decide_by),
-        refusal_before_pin=(
-            verdicts.refused
-            or checks.check_codes(case, verdicts)
-            or checks.check_strong_authentication(case, verdicts)
-        ),
+        refusal_before_pin=refusal,
         hsm_fault=verdicts.hsm_fault,
         pin_verdict=checks.pin_question(case, verdicts),
         refusal_after_pin=Reason.CURRENCY_NOT_SUPPORTED if amount is None else None,
@@ -87,6 +89,7 @@ def authorization_call(case: Case, verdicts: Verdicts, issuer: Issuer) -> Author
         atc=request.atc if is_right else None,
         atc_behind=case.program.atc.behind,
         atc_ahead=case.program.atc.ahead,
+        findings=findings(case, verdicts, refusal),
     )
 
 

@@ -40,7 +40,7 @@ class Told(NamedTuple):
 
 
 class AuthorizationCall(NamedTuple):
-    """One request to decide: authorization_v1 after its round, by its names and in its order."""
+    """One request to decide: authorization_v2 after its round, by its names and in its order."""
 
     kind: str
     channel: str
@@ -85,6 +85,7 @@ class AuthorizationCall(NamedTuple):
     atc: int | None
     atc_behind: int  #: how far it may stand behind the highest that was seen
     atc_ahead: int | None  #: and before it; none: as far as it likes
+    findings: str | None  #: what became of each thing that was verified, in words, to be kept
 
 
 class BookingCall(NamedTuple):
@@ -176,7 +177,7 @@ def columns(calls: Sequence[tuple[Any, ...]], kind: type[tuple[Any, ...]]) -> li
 
 
 def decision(row: asyncpg.Record, batch: int) -> Decision | Exception:
-    """Read one decision_v1 of authorize_v4's answer."""
+    """Read one decision_v1 of authorize_v5's answer."""
     (
         _, outcome, reason, authorization_code, available_minor, issuer_authentication,
         partial_minor, partial_transaction_minor, response_code,

@@ -196,7 +196,7 @@ class Ledger:
         self._decisions.admit(key=account_id, decide_by=deadline.decide_by, party=link)
 
     async def authorize(self, call: AuthorizationCall, deadline: Deadline) -> Decision:
-        """Decide in one transaction; see authorize_v4.
+        """Decide in one transaction; see authorize_v5.
 
         Raises `LedgerUnavailable` where there is no decision. Where it might still come,
         it is sure to be taken back before this raises (`OutcomeUnknown`).

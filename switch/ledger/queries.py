@@ -27,3 +27,5 @@ IMPORT = _load("imports.sql")
 CLEARING = _load("clearing.sql")
 #: What `switch keys retokenize` asks and changes.
 RETOKENIZE = _load("retokenize.sql")
+#: What `switch why` and the search ask.
+WHY = _load("why.sql")

@@ -2,7 +2,7 @@
 
 -- name: authorize
 -- Decide a batch.
-SELECT authorize_v4($1);
+SELECT authorize_v5($1);
 
 -- name: book
 -- Book a batch of advices, completions and reversals.

@@ -39,7 +39,7 @@ _ADD_PLASTIC = """
 
 
 class Answer(NamedTuple):
-    """One decision of authorize_v4."""
+    """One decision of authorize_v5."""
 
     outcome: str
     reason: str | None
@@ -105,6 +105,7 @@ def ask(
         atc=None,
         atc_behind=16,
         atc_ahead=None,
+        findings=None,
     )
     return call._replace(**changes)
 

@@ -1,4 +1,4 @@
-"""authorize_v4 on real Postgres: repeats, controls, funds, late and locked requests."""
+"""authorize_v5 on real Postgres: repeats, controls, funds, late and locked requests."""
 
 from __future__ import annotations
 

@@ -179,7 +179,7 @@ async def test_process_that_stops(books: Books, shared_database: str, tmp_path: 
         await cutter.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
             " WHERE application_name = 'switch' AND pid <> pg_backend_pid()"
-            " AND query LIKE '%authorize_v4%'"
+            " AND query LIKE '%authorize_v5%'"
             " AND pid <> $1",
             books.connection.get_server_pid(),
         )

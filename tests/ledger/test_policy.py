@@ -1,4 +1,4 @@
-"""The policy table inside authorize_v4: which refusal answers, which comes first; PIN tries."""
+"""The policy table inside authorize_v5: which refusal answers, which comes first; PIN tries."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ DE39 = {
 #: Answers that are no refusal.
 APPROVALS = {"approved": "00", "approved_partial": "10"}
 
-#: Words in authorize_v4 that are no reasons.
+#: Words in authorize_v5 that are no reasons.
 NO_REASONS = {
     "decided", "repeated", "locked", "late", "stale", "unavailable", "open", "active",
     "transaction",
@@ -73,9 +73,9 @@ def test_dialects(dialect: str) -> None:
 
 
 def test_reasons_of_the_ledger() -> None:
-    """The reasons that authorize_v4 writes out are ours, and are those of its own questions."""
+    """The reasons that authorize_v5 writes out are ours, and are those of its own questions."""
     page = sql("functions/authorize.sql") + sql("functions/authorize_after.sql")
-    limits = sql("functions/controls.sql").partition("limit_refusal_v1")[2].partition("$$;")[0]
+    limits = sql("functions/controls.sql").partition("limit_answer_v1")[2].partition("$$;")[0]
     words = set(re.findall(r"'([a-z][a-z_]+)'", page + limits)) - NO_REASONS
     assert {
         "reversed_before_original", "duplicate_conflict", "reversed", "account_closed",

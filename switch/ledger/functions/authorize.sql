@@ -1,7 +1,7 @@
--- authorize_v4: decide a batch of authorizations and, where approved, hold the funds or post them.
+-- authorize_v5: decide a batch of authorizations and, where approved, hold the funds or post them.
 -- One call is one transaction. A request's round numbers those of its account within the batch
 -- from 0, in order of arrival: each round is decided on what the earlier ones left.
-CREATE OR REPLACE FUNCTION authorize_v4(p_requests authorization_v1[])
+CREATE OR REPLACE FUNCTION authorize_v5(p_requests authorization_v2[])
 RETURNS decision_v1[] LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
     v_accounts  bigint[];
@@ -10,8 +10,8 @@ DECLARE
     v_now       timestamptz;
     v_seconds   float8;  -- the same
     v_ordinals  int[];  -- of a later round's requests in the batch
-    v_batch     authorization_v1[] := p_requests;
-    v_judged    judgement_v1[];
+    v_batch     authorization_v2[] := p_requests;
+    v_judged    judgement_v2[];
     v_answers   decision_v1[];
     v_decided   decision_v1[] := '{}';
     v_consequences  consequence_v1[];
@@ -47,8 +47,8 @@ BEGIN
         SELECT array_agg(ROW(
                    d.outcome, d.reason, d.authorization_id, d.given_code, d.available_before,
                    d.granted_minor, d.hold_minor, d.post_minor, d.partial_transaction_minor,
-                   d.root_id, d.purchase_id, d.purchase_received_at, d.response_code
-                   )::judgement_v1 ORDER BY d.ordinal),
+                   d.root_id, d.purchase_id, d.purchase_received_at, d.response_code, d.found_here
+                   )::judgement_v2 ORDER BY d.ordinal),
                array_agg(ROW(
                    coalesce(v_ordinals[d.ordinal], d.ordinal), d.outcome,
                    CASE WHEN d.outcome = 'decided' THEN d.reason END,
@@ -103,7 +103,16 @@ BEGIN
                CASE WHEN j.reaches_pin AND j.pin_tries < j.pin_tries_max THEN
                    CASE j.pin_verdict WHEN 'mismatch' THEN j.pin_tries + 1
                                       WHEN 'match'    THEN nullif(0, j.pin_tries) END
-               END AS tries
+               END AS tries,
+               -- What the ledger alone knows of how it came to this: most have nothing of it.
+               CASE WHEN j.pin_verdict IS NOT NULL OR j.atc_refusal IS NOT NULL OR j.has_limits
+                    THEN nullif(concat_ws(
+                        ' ',
+                        CASE WHEN j.atc_refusal IS NOT NULL
+                             THEN 'atc=' || j.atc || '/' || j.atc_highest END,
+                        CASE WHEN j.reaches_pin AND j.pin_verdict IS NOT NULL
+                             THEN 'pin_tries=' || j.pin_tries || '/' || j.pin_tries_max END,
+                        (j.limits).figures), '') END AS found_here
           FROM (
         SELECT q.*, q.outcome = 'decided' AND q.reason IS NULL AND NOT q.is_advised AS moves,
                CASE WHEN q.partial_transaction_minor IS NULL THEN q.amount_minor
@@ -131,10 +140,7 @@ BEGIN
                             f.channel, f.cash_minor, f.mcc, f.country,
                             f.channels_blocked, f.mcc_blocked, f.countries_allowed)
                         THEN 'not_permitted' END,
-                   CASE WHEN f.is_debit AND f.has_limits
-                        THEN limit_refusal_v1(
-                                f.account_id, f.card_id, f.kind, f.channel, f.amount_minor,
-                                f.cash_minor, v_now) END,
+                   (f.limits).refusal,
                    CASE WHEN f.is_debit AND f.amount_minor > f.available_before
                          AND f.part_minor IS NULL
                         THEN 'insufficient_funds' END
@@ -172,7 +178,12 @@ BEGIN
                      AND k.refusal_after_pin IS NULL
                     THEN nullif(div(k.transaction_minor::numeric * k.available_before,
                                     k.amount_minor)::bigint, 0)
-               END AS part_minor
+               END AS part_minor,
+               CASE WHEN k.has_limits AND k.is_debit AND k.found = 'decided'
+                     AND k.refusal_before_pin IS NULL
+                    THEN limit_answer_v1(
+                            k.account_id, k.card_id, k.kind, k.channel, k.amount_minor,
+                            k.cash_minor, v_now) END AS limits
           FROM (
         -- What is known of each request's account, card and past, now that the lock is held.
         SELECT r.ordinal::int AS ordinal, r.account_id, r.card_id, r.refusal_before_pin,
@@ -228,7 +239,7 @@ BEGIN
                 refusal_before_pin, hsm_fault, pin_verdict, refusal_after_pin, amount_minor,
                 cash_minor, authorization_code, issuer_authentication, books, takes_partial,
                 rrn_clue, scheme_clue, is_increment, original_trace, sequence_number, atc,
-                atc_behind, atc_ahead, ordinal)
+                atc_behind, atc_ahead, findings, ordinal)
           LEFT JOIN accounts AS a ON a.account_id = r.account_id
           LEFT JOIN cards    AS c ON c.account_id = r.account_id AND c.card_id = r.card_id
         OFFSET 0) AS k
@@ -248,9 +259,9 @@ BEGIN
                 refusal_before_pin, hsm_fault, pin_verdict, refusal_after_pin, amount_minor,
                 cash_minor, asked_code, issuer_authentication, books, takes_partial, rrn_clue,
                 scheme_clue, is_increment, original_trace, sequence_number, atc, atc_behind,
-                atc_ahead, outcome, reason, authorization_id, authorization_code, available_before,
-                granted_minor, hold_minor, post_minor, partial_transaction_minor, root_id,
-                purchase_id, purchase_received_at, response_code)
+                atc_ahead, findings, outcome, reason, authorization_id, authorization_code,
+                available_before, granted_minor, hold_minor, post_minor, partial_transaction_minor,
+                root_id, purchase_id, purchase_received_at, response_code, found_here)
              WHERE d.outcome = 'decided'
         ),
         journal AS (
@@ -262,7 +273,7 @@ BEGIN
                 reason, authorization_code, available_minor, issuer_authentication,
                 purchase_id, purchase_received_at, standing_minor, posted_minor, using_minor,
                 using_cash_minor, partial_minor, partial_transaction_minor, response_code,
-                scheme, scheme_transaction_id, is_increment, reversed_at)
+                scheme, scheme_transaction_id, is_increment, reversed_at, findings)
             SELECT d.account_id, d.authorization_id, v_now, d.card_id, d.link, d.mti, d.message_key,
                    d.stan, d.transmission_datetime, d.rrn, d.acquirer, d.terminal, d.merchant,
                    d.merchant_name, d.mcc, d.country, d.entry_mode, d.processing_code, d.kind,
@@ -282,7 +293,9 @@ BEGIN
                    CASE WHEN d.reason IS NULL THEN d.partial_transaction_minor END,
                    d.response_code, d.scheme, d.scheme_transaction_id,
                    d.is_increment AND d.root_id IS NULL AND d.purchase_id IS NOT NULL,
-                   CASE WHEN d.reason = 'reversed_before_original' THEN v_now END
+                   CASE WHEN d.reason = 'reversed_before_original' THEN v_now END,
+                   CASE WHEN d.found_here IS NULL THEN d.findings
+                        ELSE concat_ws(' ', d.findings, d.found_here) END
               FROM moved AS d
         ),
         keyed AS (
@@ -306,7 +319,7 @@ BEGIN
             PERFORM authorize_after_v1(v_consequences, v_now);
         END IF;
         IF v_repeats THEN
-            v_answers := authorize_again_v1(p_requests, v_answers);
+            v_answers := authorize_again_v2(p_requests, v_answers);
         END IF;
         v_decided := v_decided || v_answers;
     END LOOP;

@@ -82,13 +82,13 @@ BEGIN
 END
 $$;
 
--- authorize_again_v1: the same decisions, with what repeats are told: the answer that the original
+-- authorize_again_v2: the same decisions, with what repeats are told: the answer that the original
 -- got, and no money moves.
-CREATE OR REPLACE FUNCTION authorize_again_v1(
-    p_requests authorization_v1[], p_decided decision_v1[])
+CREATE OR REPLACE FUNCTION authorize_again_v2(
+    p_requests authorization_v2[], p_decided decision_v1[])
 RETURNS decision_v1[] LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
-    v_request  authorization_v1;
+    v_request  authorization_v2;
     v_answer   decision_v1;
 BEGIN
     FOR v_place IN 1 .. cardinality(p_decided) LOOP

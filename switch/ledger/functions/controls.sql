@@ -24,20 +24,23 @@ RETURNS bigint LANGUAGE sql IMMUTABLE AS $$
     END, 0)
 $$;
 
--- limited_v1: whether a debit would pass its card's limits, by amount and by count, in the periods
--- that hold a moment.
-CREATE OR REPLACE FUNCTION limited_v1(
+-- limit_figures_v1: a card's limits that take a debit: how much each lets pass, what was used of it
+-- in the period that holds a moment, and what this one uses.
+CREATE OR REPLACE FUNCTION limit_figures_v1(
     p_account_id bigint, p_card_id bigint, p_kind text, p_channel text, p_amount_minor bigint,
     p_cash_minor bigint, p_at timestamptz, p_time_zone text, p_week_starts smallint)
-RETURNS TABLE (over_amount boolean, over_count boolean) LANGUAGE sql STABLE AS $$
-    SELECT bool_or(l.amount_minor < used.amount_minor + use.amount_minor),
-           bool_or(l.count < used.count + 1)
+RETURNS TABLE (
+    scope text, period text, limit_minor bigint, used_minor bigint, this_minor bigint,
+    limit_count int, used_count bigint)
+LANGUAGE sql STABLE AS $$
+    SELECT l.scope, l.period, l.amount_minor, used.amount_minor, use.amount_minor, l.count,
+           used.count
       FROM limits AS l
      CROSS JOIN LATERAL (
             SELECT limit_use_v1(l.scope, p_kind, p_channel, p_amount_minor, p_cash_minor)
            ) AS use(amount_minor)
      CROSS JOIN LATERAL (
-            SELECT coalesce(sum(u.amount_minor), 0), coalesce(sum(u.count), 0)
+            SELECT coalesce(sum(u.amount_minor), 0)::bigint, coalesce(sum(u.count), 0)
               FROM limit_usage AS u
              WHERE u.account_id = l.account_id AND u.card_id = l.card_id
                AND u.scope = l.scope AND u.period = l.period
@@ -46,18 +49,34 @@ RETURNS TABLE (over_amount boolean, over_count boolean) LANGUAGE sql STABLE AS $
      WHERE l.account_id = p_account_id AND l.card_id = p_card_id AND use.amount_minor IS NOT NULL
 $$;
 
--- limit_refusal_v1: the same as a reason to refuse the debit, by the calendar of its card's program.
-CREATE OR REPLACE FUNCTION limit_refusal_v1(
+-- limited_v1: whether a debit would pass its card's limits, by amount and by count, in the periods
+-- that hold a moment.
+CREATE OR REPLACE FUNCTION limited_v1(
+    p_account_id bigint, p_card_id bigint, p_kind text, p_channel text, p_amount_minor bigint,
+    p_cash_minor bigint, p_at timestamptz, p_time_zone text, p_week_starts smallint)
+RETURNS TABLE (over_amount boolean, over_count boolean) LANGUAGE sql STABLE AS $$
+    SELECT bool_or(f.limit_minor < f.used_minor + f.this_minor),
+           bool_or(f.limit_count < f.used_count + 1)
+      FROM limit_figures_v1(p_account_id, p_card_id, p_kind, p_channel, p_amount_minor,
+                            p_cash_minor, p_at, p_time_zone, p_week_starts) AS f
+$$;
+
+-- limit_answer_v1: what its card's limits say to a debit, by the calendar of the card's program: a
+-- reason to refuse it, and the figures of each, in the words that its findings keep.
+CREATE OR REPLACE FUNCTION limit_answer_v1(
     p_account_id bigint, p_card_id bigint, p_kind text, p_channel text, p_amount_minor bigint,
     p_cash_minor bigint, p_at timestamptz)
-RETURNS text LANGUAGE sql STABLE AS $$
-    SELECT CASE WHEN limited.over_amount THEN 'limit_amount'
-                WHEN limited.over_count  THEN 'limit_count' END
+RETURNS limit_answer_v1 LANGUAGE sql STABLE AS $$
+    SELECT CASE WHEN bool_or(f.limit_minor < f.used_minor + f.this_minor) THEN 'limit_amount'
+                WHEN bool_or(f.limit_count < f.used_count + 1)            THEN 'limit_count' END,
+           string_agg(format('limit.%s.%s=%s:%s:%s:%s:%s', f.scope, f.period, f.limit_minor,
+                             f.used_minor, f.this_minor, f.limit_count, f.used_count),
+                      ' ' ORDER BY f.scope, f.period)
       FROM cards AS c
       JOIN programs AS p ON p.program_id = c.program_id
-     CROSS JOIN LATERAL limited_v1(
+     CROSS JOIN LATERAL limit_figures_v1(
                 p_account_id, p_card_id, p_kind, p_channel, p_amount_minor, p_cash_minor, p_at,
-                p.time_zone, p.week_starts) AS limited
+                p.time_zone, p.week_starts) AS f
      WHERE c.account_id = p_account_id AND c.card_id = p_card_id
 $$;
 
