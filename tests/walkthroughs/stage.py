@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import shutil
 import signal
 import socket
@@ -32,14 +33,11 @@ TOLD_LINES = 15
 PORTS = (8580, 8583)
 #: What a clone does not have.
 _NOT_CLONED = (".git", ".venv", "var", "__pycache__", ".*cache", ".hypothesis")
-#: Exported variables are kept from one command to the next, as in a terminal.
-_SHELL = """\
-[ ! -f {state} ] || . {state}
-{command}
-code=$?
-export -p > {state}
-exit $code
-"""
+#: What a `make` that runs us tells the ones that it runs; the reader's is none of them.
+_OF_MAKE = ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")
+#: Exported variables are kept from one command to the next; a terminal of its own begins with them.
+_BEGIN = "[ ! -f {exported} ] || . {exported}\n"
+_END = "\ncode=$?; export -p > {exported}; exit $code\n"
 
 
 class StepFailed(Exception):
@@ -53,7 +51,8 @@ class Stage:
         """Nothing of ours goes into `folder` but what the page says; `backstage` has the rest."""
         self.folder = folder
         self._backstage = backstage
-        self._exported = backstage / "exported"
+        exported = shlex.quote(str(backstage / "exported"))
+        self._begin, self._end = _BEGIN.format(exported=exported), _END.format(exported=exported)
         self._terminals: dict[str, Terminal] = {}
 
     def take(self, step: Step) -> None:
@@ -66,8 +65,10 @@ class Stage:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_text(step.text, encoding="utf-8")
             case Open():
-                script = self._script(step.text)
+                script = self._begin + step.text
                 log = self._backstage / f"{step.name}.log"
+                if (earlier := self._terminals.get(step.name)) is not None:
+                    earlier.end()
                 terminal = Terminal(script, self.folder, self._environment(), log)
                 self._terminals[step.name] = terminal
                 terminal.wait_for((f"…{step.until}…",))
@@ -90,7 +91,8 @@ class Stage:
         secrecy.check_logs(self._backstage)
 
     def _run(self, step: Command) -> None:
-        process = _start(self._script(step.text), self.folder, self._environment(), None)
+        script = self._begin + step.text + self._end
+        process = _start(script, self.folder, self._environment(), None)
         try:
             printed, _ = process.communicate(timeout=STEP_SECONDS)
         except subprocess.TimeoutExpired:
@@ -103,17 +105,17 @@ class Stage:
         if process.returncode:
             raise StepFailed(f"{text}exit code {process.returncode}")
 
-    def _script(self, command: str) -> str:
-        return _SHELL.format(state=self._exported, command=command)
-
     def _terminal(self, name: str) -> Terminal:
         if name not in self._terminals:
             raise StepFailed(f"no terminal “{name}” was opened")
         return self._terminals[name]
 
     def _environment(self) -> dict[str, str]:
+        kept = environment({})
+        for name in _OF_MAKE:
+            kept.pop(name, None)
         # The environment's own `switch` is that of the folder which it was made in.
-        return environment({}) | {"PYTHONPATH": str(self.folder), "TERM": "dumb"}
+        return kept | {"PYTHONPATH": str(self.folder), "TERM": "dumb"}
 
 
 class Terminal:
@@ -133,11 +135,14 @@ class Terminal:
     def wait_for(self, told: tuple[str, ...]) -> None:
         """Wait until these lines have come, after those that were waited for before."""
         give_up = time.monotonic() + STEP_SECONDS
-        while (at := place_of(told, self.lines()[self._read :])) is None:
-            if self._process.poll() is not None or time.monotonic() > give_up:
+        while True:
+            is_over = self._process.poll() is not None or time.monotonic() > give_up
+            if (at := place_of(told, self.lines()[self._read :])) is not None:
+                self._read += at
+                return
+            if is_over:
                 raise StepFailed("never came:\n" + "\n".join(told))
             time.sleep(LOOK_SECONDS)
-        self._read += at
 
     def interrupt(self) -> None:
         """Press Ctrl-C, and wait for the end."""
