@@ -52,11 +52,11 @@ class Place(NamedTuple):
     @classmethod
     def parse(cls, text: str) -> Place:
         """Read what `str` gives. Raises `ValueError` for anything else."""
-        account_id, number, micros = (int(part) for part in text.split(":"))
         try:
+            account_id, number, micros = (int(part) for part in text.split(":"))
             return cls(account_id, number, _EPOCH + timedelta(microseconds=micros))
-        except OverflowError:
-            raise ValueError("no such moment") from None
+        except (OverflowError, ValueError):
+            raise ValueError("no place: account, number and microseconds, with colons") from None
 
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -81,7 +81,8 @@ async def test_what_is_gone(quick_path: Path) -> None:
         connection = await asyncpg.connect(switch.database_url)
         await connection.execute("DELETE FROM authorizations WHERE rrn = $1", first["rrn"])
         await connection.close()
-        finding, (lost,) = await audit_log(switch.database_url, switch.log_file.open("rb"))
+        with switch.log_file.open("rb") as log:
+            finding, (lost,) = await audit_log(switch.database_url, log)
         assert (2, 1, [f"RRN {first['rrn']}"]) == (finding.checked, finding.wrong, finding.named)
         said = await asyncio.to_thread(typed, *words, settings=settings)
         assert 1 == said.exit_code

@@ -26,8 +26,8 @@ ROOT = Path(__file__).parents[2]
 STEP_SECONDS = 60.0
 #: How often a terminal is looked at, seconds.
 LOOK_SECONDS = 0.05
-#: The last lines of a terminal that are told where a step went wrong.
-TOLD_LINES = 15
+#: The last lines of a terminal that are told where a step went wrong, and how much of each.
+TOLD_LINES, TOLD_CHARACTERS = 15, 200
 
 #: What the pages' switch listens on: they say so in clear, and are run as they stand.
 PORTS = (8580, 8583)
@@ -81,7 +81,7 @@ class Stage:
         """The last lines of each terminal."""
         for name, terminal in self._terminals.items():
             for line in terminal.lines()[-TOLD_LINES:]:
-                yield f"{name}: {line}"
+                yield f"{name}: {line[:TOLD_CHARACTERS]}"
 
     def close(self) -> None:
         """End every process that was started here, and look through what they wrote."""
