@@ -46,6 +46,14 @@ def test_a_program_that_is_none(postgres_server: PostgresServer) -> None:
     assert "no program pg_nope" in refused.stderr
 
 
+def test_a_look_into_another_server(postgres_server: PostgresServer, quick_path: Path) -> None:
+    """A server of one's own is reached by its URL, and none is started here."""
+    settings = {"database__url": as_setting(postgres_server.url("postgres"))}
+    words = ("database", "psql", "-Atc", "SELECT current_database()")
+    assert "postgres\n" == command(*words, folder=quick_path, settings=settings).stdout
+    assert [] == list(quick_path.iterdir())
+
+
 def test_a_look_into_the_embedded_database(quick_path: Path) -> None:
     """Its own psql reaches it while nothing else runs; arguments, output and exit code are its."""
     PREPARED.lay(quick_path / "var" / "postgres")

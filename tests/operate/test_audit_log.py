@@ -9,7 +9,7 @@ from typing import Any
 import asyncpg
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from switch.operate.audit_log import audit_log, read_told
@@ -51,6 +51,7 @@ def test_which_lines_tell_of_money(changed: dict[str, Any], *, is_told: bool) ->
     assert is_told == bool(list(read_told([as_line(**changed)])))
 
 
+@settings(deadline=None, derandomize=True)
 @given(st.lists(st.binary() | st.sampled_from([b"null", b"[1]", b'"a"', b"{}", as_line()[:40]])))
 def test_a_log_of_anything(lines: list[bytes]) -> None:
     """Half lines, other programs' lines and no lines at all tell of nothing."""

@@ -92,13 +92,13 @@ class Stage:
 
     def _run(self, step: Command) -> None:
         script = self._begin + step.text + self._end
-        process = _start(script, self.folder, self._environment(), None)
-        try:
-            printed, _ = process.communicate(timeout=STEP_SECONDS)
-        except subprocess.TimeoutExpired:
-            raise StepFailed(f"is not done after {STEP_SECONDS:.0f} s") from None
-        finally:
-            _signal_group(process, signal.SIGKILL)
+        with _start(script, self.folder, self._environment(), None) as process:
+            try:
+                printed, _ = process.communicate(timeout=STEP_SECONDS)
+            except subprocess.TimeoutExpired:
+                raise StepFailed(f"is not done after {STEP_SECONDS:.0f} s") from None
+            finally:
+                _signal_group(process, signal.SIGKILL)
         text = printed.decode(errors="replace")
         if not is_as_told(step.printed, text):
             raise StepFailed("\n".join(difference(step.printed, text)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.walkthroughs.__main__ import PAGES
@@ -108,6 +108,7 @@ def test_what_is_no_step(page: str, said: str) -> None:
         steps_of(page)
 
 
+@settings(deadline=None, derandomize=True)
 @given(st.lists(st.sampled_from([*PAGE.splitlines(), "````", "text", "```text"])))
 def test_any_page(lines: list[str]) -> None:
     """Whatever the lines of a page, they are steps in its order, or refused in one line."""
