@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,7 +22,7 @@ def desk(migrated_server: PostgresServer) -> Iterator[Desk]:
     yield from demo_desk(migrated_server)
 
 
-def decided(desk: Desk, *amounts: int, **changes: object) -> list[AuthorizationCall]:
+def decided(desk: Desk, *amounts: int, **changes: Any) -> list[AuthorizationCall]:
     """Requests of the demo's first card, decided one after another."""
 
     async def work() -> list[AuthorizationCall]:

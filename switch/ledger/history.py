@@ -85,22 +85,14 @@ async def reading(connection: asyncpg.Connection) -> AsyncIterator[None]:
 
 
 async def by_rrn(
-    connection: asyncpg.Connection,
-    texts: Sequence[str],
-    since: datetime,
-    last_four: str | None,
-    limit: int,
+    connection: asyncpg.Connection, texts: Sequence[str], since: datetime, limit: int
 ) -> list[asyncpg.Record]:
     """Rows of the journal by RRN, the newest first."""
-    return await connection.fetch(WHY["by_rrn"], texts, since, _later(), last_four, limit)
+    return await connection.fetch(WHY["by_rrn"], texts, since, _later(), limit)
 
 
 async def by_number(
-    connection: asyncpg.Connection,
-    texts: Sequence[str],
-    since: datetime,
-    last_four: str | None,
-    limit: int,
+    connection: asyncpg.Connection, texts: Sequence[str], since: datetime, limit: int
 ) -> list[asyncpg.Record]:
     """Rows by STAN or authorization code, the newest first: it looks back step by step, and no
     further than it takes to find so many.
@@ -110,18 +102,22 @@ async def by_number(
     start = until - _AHEAD
     while until > since and len(rows) < limit:
         start = max(since, start - step)
-        rows += await connection.fetch(
-            WHY["by_number"], texts, start, until, last_four, limit - len(rows)
-        )
+        rows += await connection.fetch(WHY["by_number"], texts, start, until, limit - len(rows))
         until, step = start, step * LONGER
     return rows
 
 
 async def by_last_four(
-    connection: asyncpg.Connection, digits: str, since: datetime, limit: int
+    connection: asyncpg.Connection,
+    digits: str,
+    texts: Sequence[str] | None,
+    since: datetime,
+    limit: int,
 ) -> list[asyncpg.Record]:
-    """Rows about the cards that end so, the newest first."""
-    return await connection.fetch(WHY["by_last_four"], [digits], since, _later(), None, limit)
+    """Rows about the cards that end so, the newest first; with texts, those that have one as their
+    RRN, STAN or authorization code.
+    """
+    return await connection.fetch(WHY["by_last_four"], digits, since, _later(), texts, limit)
 
 
 async def refused(

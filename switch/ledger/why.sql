@@ -13,24 +13,25 @@ SELECT z.account_id, z.authorization_id, z.received_at, z.link, z.mti, z.stan, z
   FROM authorizations AS z
   LEFT JOIN cards AS c ON c.account_id = z.account_id AND c.card_id = z.card_id
  WHERE z.rrn = ANY ($1::text[]) AND z.received_at >= $2 AND z.received_at < $3
-   AND ($4::text IS NULL OR c.pan_last_four = $4)
- ORDER BY z.received_at DESC, z.authorization_id DESC LIMIT $5;
+ ORDER BY z.received_at DESC, z.authorization_id DESC LIMIT $4;
 
 -- name: by_number
 -- Messages by STAN or by authorization code, the newest first. No index leads there: it reads what
--- was received between two moments.
+-- was received between two moments, as the message keys know it.
 SELECT z.account_id, z.authorization_id, z.received_at, z.link, z.mti, z.stan, z.rrn,
        z.authorization_code, z.transaction_minor, z.transaction_currency, z.reason,
        c.pan_last_four
-  FROM authorizations AS z
+  FROM message_keys AS k
+  JOIN authorizations AS z ON z.account_id = k.account_id
+   AND z.authorization_id = k.authorization_id AND z.received_at = k.received_at
   LEFT JOIN cards AS c ON c.account_id = z.account_id AND c.card_id = z.card_id
- WHERE (z.stan = ANY ($1::text[]) OR z.authorization_code = ANY ($1::text[]))
-   AND z.received_at >= $2 AND z.received_at < $3
-   AND ($4::text IS NULL OR c.pan_last_four = $4)
- ORDER BY z.received_at DESC, z.authorization_id DESC LIMIT $5;
+ WHERE k.received_at >= $2 AND k.received_at < $3
+   AND z.received_at >= $2 AND z.received_at < $3  -- prunes partitions
+   AND (z.stan = ANY ($1::text[]) OR z.authorization_code = ANY ($1::text[]))
+ ORDER BY z.received_at DESC, z.authorization_id DESC LIMIT $4;
 
 -- name: by_last_four
--- Messages about the cards that end so, the newest first.
+-- Messages about the cards that end so, the newest first: all, or those with an RRN, STAN or code.
 SELECT z.account_id, z.authorization_id, z.received_at, z.link, z.mti, z.stan, z.rrn,
        z.authorization_code, z.transaction_minor, z.transaction_currency, z.reason,
        c.pan_last_four
@@ -39,8 +40,10 @@ SELECT z.account_id, z.authorization_id, z.received_at, z.link, z.mti, z.stan, z
         SELECT * FROM authorizations AS y
          WHERE y.account_id = c.account_id AND y.card_id = c.card_id
            AND y.received_at >= $2 AND y.received_at < $3
+           AND ($4::text[] IS NULL OR y.rrn = ANY ($4) OR y.stan = ANY ($4)
+                OR y.authorization_code = ANY ($4))
          ORDER BY y.received_at DESC, y.authorization_id DESC LIMIT $5) AS z
- WHERE c.pan_last_four = ANY ($1::text[]) AND ($4::text IS NULL OR c.pan_last_four = $4)
+ WHERE c.pan_last_four = $1
  ORDER BY z.received_at DESC, z.authorization_id DESC LIMIT $5;
 
 -- name: refused

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import tempfile
@@ -15,6 +16,7 @@ from click.testing import Result
 
 from specs.spec import load as load_spec
 from switch.operate.replay.scenario import Step, read_scenario
+from switch.operate.why import Place, explain
 from switch.wire.message import Message, encode
 from tests.process import Switch, running, until
 from tests.traffic import GOLDEN
@@ -103,6 +105,31 @@ def test_a_replay_tells_what_was_different(switch: Switch, tmp_path: Path) -> No
     assert 2 == said.exit_code
     assert "39: expected 51, got 00" in said.stdout
     assert said.stdout.endswith("0 right, 1 different, 0 sent and not compared\n")
+
+
+async def test_every_row_of_the_day_is_explained(switch: Switch) -> None:
+    """What `switch why` says of each message of the day is what was recorded of it: nothing
+    that is known contradicts it.
+    """
+    await asyncio.to_thread(forget, switch)
+    await asyncio.to_thread(replay, switch, SCENARIO)
+    connection = await switch.connect()
+    try:
+        rows = await connection.fetch(
+            "SELECT account_id, authorization_id, received_at, mti, reason FROM authorizations"
+        )
+        rows += await connection.fetch("SELECT 0, stan::int, received_at, mti, reason FROM refused")
+        assert len(rows) > 60
+        for account_id, number, received_at, mti, reason in rows:
+            told = await explain(connection, Place(account_id, number, received_at))
+            assert (reason, ()) == (told.reason, told.notes)
+            if account_id == 0 or mti[1:3] in ("10", "20"):
+                assert reason == (told.refusing and told.refusing.reason)
+                assert {"not_recorded"}.isdisjoint(check.verdict for check in told.checks)
+            else:
+                assert ("booked", ()) == (told.verdict, told.checks)
+    finally:
+        await connection.close()
 
 
 def load(switch: Switch, *words: str) -> tuple[int, dict[str, Any]]:

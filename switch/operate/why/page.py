@@ -8,6 +8,7 @@ from datetime import datetime
 from switch.operate.why.checks import NOT_ASKED, NOT_RECORDED, PASSED, REFUSED, Check
 from switch.operate.why.explanation import Explanation
 from switch.operate.why.followed import Event
+from switch.operate.why.questions import limit_in_words
 from switch.operate.why.search import Found
 from switch.wire.currency import UnknownCurrency, in_units
 from switch.wire.mti import in_words
@@ -120,6 +121,8 @@ def _money(why: Explanation) -> Iterator[str]:
     if funds.available_after_minor is not None:
         available += f", afterwards {_amount(funds.available_after_minor, currency)}"
     yield _line("", available)
+    for limit in why.limits:
+        yield _line("limit", limit_in_words(limit, currency))
     for hold in why.holds:
         until = f" until {_moment(hold.expires_at)}" if hold.state == "open" else ""
         yield _line("hold", f"{_amount(hold.amount_minor, currency)}  {hold.state}{until}")

@@ -38,7 +38,7 @@ class Question:
 
 
 def _readable(facts: Facts) -> Seen:
-    return Seen("it was recorded, and only what is authentic and can be read is")
+    return Seen("only what is authentic and can be read is recorded")
 
 
 def _first(facts: Facts) -> Seen:
@@ -161,8 +161,7 @@ def _pin(facts: Facts) -> Seen:
     if not most:
         return Seen(inputs, is_recorded=False)
     inputs += f", {tries} of {most} tries used before"
-    used_up = int(tries) + (word == "mismatch") >= int(most)
-    if int(tries) >= int(most) or (word == "mismatch" and used_up):
+    if int(tries) + (word == "mismatch") >= int(most):
         return Seen(inputs, Reason.PIN_TRIES_EXCEEDED)
     return Seen(inputs, None if word == "match" else Reason.PIN_MISMATCH)
 
@@ -186,10 +185,11 @@ def _controls(facts: Facts) -> Seen:
     if row["cash_minor"] > 0 and "cash" in blocked:
         against.append("cash is blocked")
     if facts.mcc_blocked and (row["mcc"] is None or row["mcc"] in facts.mcc_blocked):
-        against.append(f"MCC {row['mcc'] or 'of none'} is blocked")
+        against.append(f"MCC {row['mcc']} is blocked" if row["mcc"] else "some MCCs are blocked")
     allowed = facts.countries_allowed
     if allowed is not None and row["country"] not in allowed:
-        against.append(f"country {row['country'] or 'of none'} is not allowed")
+        country = row["country"]
+        against.append(f"country {country} is not allowed" if country else "some are not allowed")
     inputs = (
         f"channel {row['channel']}, MCC {row['mcc'] or 'none'}, country {row['country'] or 'none'}"
     )
@@ -205,8 +205,8 @@ def _limits(facts: Facts) -> Seen:
         return _NOT_KEPT
     if not facts.limits:
         return Seen("the card has none for it", is_asked=False)
-    currency = facts.row["currency"]
-    told = "; ".join(limit_in_words(one, currency) for one in facts.limits)
+    over = [one for one in facts.limits if one.is_over_amount or one.is_over_count]
+    told = "; ".join(limit_in_words(one, facts.row["currency"]) for one in over or facts.limits)
     if any(one.is_over_amount for one in facts.limits):
         return Seen(told, Reason.LIMIT_AMOUNT)
     return Seen(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -73,44 +74,47 @@ async def search(
 ) -> list[Found]:
     """What was received since a moment and answers to a query, the newest first.
 
-    Four digits are a card's last four; up to twelve characters an RRN; six a STAN or an
-    authorization code, fewer a STAN without its zeros. `last_four` leaves other cards out.
+    Four digits are a card's last four; six a STAN or an authorization code, fewer a STAN without
+    its zeros; seven to twelve characters an RRN. `last_four` leaves other cards out.
     Raises `QueryError` for what is none of these, `asyncpg.QueryCanceledError` where it takes
     longer than it may.
     """
     text = query.strip()
     if _TEXT.fullmatch(text) is None:
         raise QueryError(
-            "look for an RRN (up to 12 letters and digits), a STAN or authorization code (6), "
+            "look for an RRN (7 to 12 letters and digits), a STAN or authorization code (6), "
             "or a card's last four digits; never for a PAN"
         )
     async with history.reading(connection):
         if len(text) == _LAST_FOUR and text.isdigit():
-            rows = await history.by_last_four(connection, text, since, limit)
+            rows = await history.by_last_four(connection, text, None, since, limit)
             return [_found(row, "last_four") for row in rows]
-        found = await _by_name(connection, text, since, last_four, limit)
-        if last_four is None:
-            found += await _refused(connection, text, since, limit)
+        texts = _texts(text)
+        if last_four is not None:
+            rows = await history.by_last_four(connection, last_four, texts, since, limit)
+            return [_found(row, _matched(row, texts)) for row in rows]
+        rows = await _by_name(connection, texts, since, limit)
+        found = [_found(row, _matched(row, texts)) for row in rows]
+        found += await _refused(connection, texts, since, limit)
     found.sort(key=lambda one: one.received_at, reverse=True)
     return found[:limit]
 
 
 async def _by_name(
-    connection: asyncpg.Connection, text: str, since: datetime, last_four: str | None, limit: int
-) -> list[Found]:
+    connection: asyncpg.Connection, texts: Sequence[str], since: datetime, limit: int
+) -> list[asyncpg.Record]:
     """The rows of the journal; a STAN of twelve digits is looked for where no RRN is so."""
-    rows = await history.by_rrn(connection, _texts(text, _RRN), since, last_four, limit)
-    if rows or _STAN < len(text) < _STAN_2003:
-        return [_found(row, "rrn") for row in rows]
-    texts = _texts(text, _STAN if len(text) <= _STAN else _STAN_2003)
-    rows = await history.by_number(connection, texts, since, last_four, limit)
-    return [_found(row, "stan" if row["stan"] in texts else "authorization_code") for row in rows]
+    length = len(texts[0])
+    if length > _STAN:
+        rows = await history.by_rrn(connection, texts, since, limit)
+        if rows or length < _STAN_2003:
+            return rows
+    return await history.by_number(connection, texts, since, limit)
 
 
 async def _refused(
-    connection: asyncpg.Connection, text: str, since: datetime, limit: int
+    connection: asyncpg.Connection, texts: Sequence[str], since: datetime, limit: int
 ) -> list[Found]:
-    texts = [*_texts(text, _RRN), *_texts(text, _STAN)]
     rows = await history.refused(connection, texts, since, limit)
     return [
         Found(
@@ -141,6 +145,13 @@ _TOLD = (
 )  # fmt: skip
 
 
-def _texts(text: str, length: int) -> list[str]:
+def _matched(row: asyncpg.Record, texts: Sequence[str]) -> str:
+    """As what a row answers to one of these."""
+    names = ("rrn", "stan", "authorization_code")
+    return next(name for name in names if row[name] in texts)
+
+
+def _texts(text: str) -> list[str]:
     """As it was given, and a number with the zeros that people leave out."""
+    length = _STAN if len(text) <= _STAN else _RRN
     return list(dict.fromkeys((text, text.zfill(length)))) if text.isdigit() else [text]
