@@ -33,8 +33,9 @@ TOLD_LINES, TOLD_CHARACTERS = 15, 200
 PORTS = (8580, 8583)
 #: What a clone does not have.
 _NOT_CLONED = (".git", ".venv", "var", "__pycache__", ".*cache", ".hypothesis")
-#: What a `make` that runs us tells the ones that it runs; the reader's is none of them.
-_OF_MAKE = ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")
+#: What a `make` that runs us tells those that it runs, of which the reader's is none; and what
+#: would have each command compile all that it imports.
+_NOT_THEIRS = ("MAKEFLAGS", "MAKELEVEL", "MFLAGS", "PYTHONDONTWRITEBYTECODE")
 #: Exported variables are kept from one command to the next; a terminal of its own begins with them.
 _BEGIN = "[ ! -f {exported} ] || . {exported}\n"
 _END = "\ncode=$?; export -p > {exported}; exit $code\n"
@@ -112,10 +113,14 @@ class Stage:
 
     def _environment(self) -> dict[str, str]:
         kept = environment({})
-        for name in _OF_MAKE:
+        for name in _NOT_THEIRS:
             kept.pop(name, None)
-        # The environment's own `switch` is that of the folder which it was made in.
-        return kept | {"PYTHONPATH": str(self.folder), "TERM": "dumb"}
+        return kept | {
+            # The environment's own `switch` is that of the folder which it was made in.
+            "PYTHONPATH": str(self.folder),
+            "PYTHONPYCACHEPREFIX": str(self._backstage / "bytecode"),
+            "TERM": "dumb",
+        }
 
 
 class Terminal:
