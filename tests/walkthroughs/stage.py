@@ -186,16 +186,17 @@ def _is_taken(port: int) -> bool:
 
 
 def clone(folder: Path) -> Path:
-    """Copy the project as a clone has it, with our .venv, so that `make run` installs nothing."""
+    """Copy the project as a clone has it, with our .venv, so that `make` installs nothing."""
     shutil.copytree(ROOT, folder, ignore=shutil.ignore_patterns(*_NOT_CLONED))
     (folder / ".venv").mkdir()
     for place in (ROOT / ".venv").glob("[!.]*"):
         (folder / ".venv" / place.name).symlink_to(place.resolve())
-    # The file by which `make` knows that it has made .venv of the lock files that are here.
+    # The files by which `make` knows that it has made .venv of the lock files that are here.
     made_from = subprocess.check_output(
-        ["make", "--silent", "--eval=made: ; @echo $(RUN)", "made"], cwd=folder, text=True
+        ["make", "--silent", "--eval=made: ; @echo $(RUN) $(DEV)", "made"], cwd=folder, text=True
     )
-    (folder / made_from.strip()).touch()
+    for name in made_from.split():
+        (folder / name).touch()
     return folder
 
 

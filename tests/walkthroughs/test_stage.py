@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 
 from tests.process import is_alive
 from tests.walkthroughs import stage as of_stage
-from tests.walkthroughs.stage import Stage, StepFailed
+from tests.walkthroughs.stage import Stage, StepFailed, clone
 from tests.walkthroughs.steps import Command, Interrupt, Open, Says, Write
 
 HERE = ("a section", 1)
@@ -75,3 +76,10 @@ def test_nothing_is_left(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(of_stage, "STEP_SECONDS", 0.3)
     stage.close()
     assert not is_alive(pid)
+
+
+def test_a_clone(tmp_path: Path) -> None:
+    """It has nothing that a page is to make, and `make setup` has nothing to install in it."""
+    folder = clone(tmp_path / "clone")
+    assert not (folder / "var").exists()
+    subprocess.run(["make", "--question", "setup"], cwd=folder, check=True, capture_output=True)
