@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.process import is_alive
+from tests.process import is_alive, until
 from tests.walkthroughs import stage as of_stage
 from tests.walkthroughs.stage import Stage, StepFailed, clone
 from tests.walkthroughs.steps import Command, Interrupt, Open, Says, Write
@@ -56,7 +56,8 @@ def test_a_command_that_hangs(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(of_stage, "STEP_SECONDS", 0.3)
     with pytest.raises(StepFailed, match="is not done"):
         stage.take(Command(*HERE, "sleep 60 & echo $! > pid; wait"))
-    assert not is_alive(int((stage.folder / "pid").read_text()))
+    pid = int((stage.folder / "pid").read_text())
+    until(lambda: not is_alive(pid), "the end of what it started")
 
 
 def test_a_terminal_of_its_own(stage: Stage) -> None:
