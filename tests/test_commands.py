@@ -204,7 +204,7 @@ def test_a_dialect_of_ones_own_is_checked(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "words",
     [(), ("run",), ("migrate",), ("demo",), ("demo", "reset"), ("demo", "cards"), ("describe",),
-     ("replay",), ("dialects",), ("dialects", "check")],
+     ("replay",), ("dialects",), ("dialects", "check"), ("why",)],
     ids=" ".join,
 )  # fmt: skip
 @pytest.mark.parametrize("asking", ["--help", "-h"])

@@ -79,6 +79,22 @@ def test_none(desk: Desk) -> None:
     assert "nothing since" in desk.refused(f"why {call.rrn} --nth 2")
 
 
+def test_what_only_the_log_has(desk: Desk, tmp_path: Path) -> None:
+    """A message that was answered 91 is no decision: the log's line of it is shown."""
+    log = tmp_path / "switch.log"
+    line = {"time": "2026-11-28T08:00:00Z", "event": "message", "mti": "0100", "stan": "123987",
+            "rrn": "632608123987", "pan": "47617390****0012", "reason": "unavailable",
+            "response_code": "91"}  # fmt: skip
+    log.write_text("".join(json.dumps(line | more) + "\n" for more in ({}, {"rrn": "1"})))
+    for number in ("632608123987", "123987"):
+        said = desk.done(f"why {number} --log {log}")
+        assert "RRN 632608123987  47617390****0012  91 unavailable\n" in said
+        assert "only the log has it" in said
+    (told,) = json.loads(desk.done(f"why 632608123987 --json --log {log}"))
+    assert "unavailable" == told["reason"]
+    assert "nothing since" in desk.refused(f"why 632608123986 --log {log}")
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -25,8 +25,9 @@ from switch.operate.why import (
     explain,
     search,
 )
-from switch.operate.why.line import steps_in
-from switch.operate.why.page import page, table
+from switch.operate.why.line import logged, steps_in
+from switch.operate.why.page import log_table, page, table
+from switch.operate.why.search import spellings
 
 #: Messages that a list shows.
 LISTED = 20
@@ -84,6 +85,9 @@ def why(
                     await connection.close()
 
     told: Explanation | list[Found] = to_the_end(work())
+    if not told and log is not None and (lines := logged(log, spellings(number.strip()))):
+        _from_log(lines, is_json)
+        return
     if isinstance(told, list):
         _several(told, since, is_json)
         return
@@ -101,12 +105,22 @@ def _refusing() -> Iterator[None]:
     except asyncpg.QueryCanceledError:
         raise Refusal(
             f"the search took longer than {STATEMENT_SECONDS:.0f}s and was ended: look less far "
-            "back, with --since, or by the RRN"
+            "back, with --since, by the RRN, or with --last-four"
         ) from None
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         # Of another kind of error the text may have the URL, password and all.
         reason = getattr(error, "strerror", None) or type(error).__name__
         raise Refusal(f"the database does not answer: {reason}") from None
+
+
+def _from_log(lines: list[Mapping[str, Any]], is_json: bool) -> None:
+    """What the log has where nothing is recorded."""
+    if is_json:
+        click.echo(orjson.dumps(lines))
+        return
+    for line in log_table(lines):
+        click.echo(line)
+    click.echo("only the log has it: 30, 63, 91 and 96 are no decisions, and nothing is recorded")
 
 
 def _several(found: list[Found], since: datetime, is_json: bool) -> None:
@@ -115,7 +129,7 @@ def _several(found: list[Found], since: datetime, is_json: bool) -> None:
         raise Refusal(
             f"nothing since {since:%Y-%m-%d %H:%M}Z, neither among the messages of our cards and "
             "of suspense accounts nor among those refused for an unknown card: look further "
-            "back with --since"
+            "back with --since, or, as 30, 63, 91 and 96 are not recorded, in the log with --log"
         )
     if is_json:
         click.echo(orjson.dumps([one.as_json() for one in found]))

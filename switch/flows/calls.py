@@ -62,6 +62,7 @@ def authorization_call(case: Case, verdicts: Verdicts, issuer: Issuer) -> Author
         or checks.check_codes(case, verdicts)
         or checks.check_strong_authentication(case, verdicts)
     )
+    pin = checks.pin_question(case, verdicts)
     return AuthorizationCall(
         *_told(case, issuer),
         account_id=card.account_id,
@@ -71,7 +72,7 @@ def authorization_call(case: Case, verdicts: Verdicts, issuer: Issuer) -> Author
         decide_by=issuer.ledger.clock.there(request.deadline.decide_by),
         refusal_before_pin=refusal,
         hsm_fault=verdicts.hsm_fault,
-        pin_verdict=checks.pin_question(case, verdicts),
+        pin_verdict=pin,
         refusal_after_pin=Reason.CURRENCY_NOT_SUPPORTED if amount is None else None,
         amount_minor=billed.minor,
         cash_minor=checks.billed_cash_minor(case, billed),
@@ -89,7 +90,7 @@ def authorization_call(case: Case, verdicts: Verdicts, issuer: Issuer) -> Author
         atc=request.atc if is_right else None,
         atc_behind=case.program.atc.behind,
         atc_ahead=case.program.atc.ahead,
-        findings=findings(case, verdicts, refusal),
+        findings=findings(case, verdicts, refusal, pin),
     )
 
 

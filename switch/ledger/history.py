@@ -19,8 +19,13 @@ from switch.ledger.queries import WHY
 
 #: How long one statement may take.
 STATEMENT_SECONDS = 5.0
-#: How far back a search that no index leads looks first; each further step is so much longer.
-FIRST_STEP, LONGER = timedelta(minutes=10), 6
+#: How far back a search that no index leads looks, step by step: by which statement, until when.
+STEPS: Sequence[tuple[str, timedelta | None]] = (
+    ("by_number_lately", timedelta(minutes=10)),
+    ("by_number_lately", timedelta(hours=1)),
+    ("by_number_lately", timedelta(hours=6)),
+    ("by_number", None),
+)
 #: Rows of each kind that followed a message: more are not told.
 FOLLOWED_MOST = 100
 
@@ -95,15 +100,23 @@ async def by_number(
     connection: asyncpg.Connection, texts: Sequence[str], since: datetime, limit: int
 ) -> list[asyncpg.Record]:
     """Rows by STAN or authorization code, the newest first: it looks back step by step, and no
-    further than it takes to find so many.
+    further than it takes to find so many. Where a step takes too long, what was found before it
+    is all, if it is anything.
     """
     rows: list[asyncpg.Record] = []
-    until, step = _later(), FIRST_STEP
-    start = until - _AHEAD
-    while until > since and len(rows) < limit:
-        start = max(since, start - step)
-        rows += await connection.fetch(WHY["by_number"], texts, start, until, limit - len(rows))
-        until, step = start, step * LONGER
+    now, until = datetime.now(UTC), _later()
+    for name, back in STEPS:
+        start = since if back is None else max(since, now - back)
+        try:
+            async with connection.transaction():  # what is canceled takes nothing with it
+                rows += await connection.fetch(WHY[name], texts, start, until, limit - len(rows))
+        except asyncpg.QueryCanceledError:
+            if not rows:
+                raise
+            break
+        until = start
+        if until <= since or len(rows) >= limit:
+            break
     return rows
 
 

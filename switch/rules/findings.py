@@ -48,11 +48,32 @@ class LimitFigures(NamedTuple):
         return self.used_minor + self.this_minor
 
 
-def findings(case: Case, verdicts: Verdicts, refusal: Reason | None) -> str:
+def findings(case: Case, verdicts: Verdicts, refusal: Reason | None, pin: str | None) -> str:
     """What became of each thing that the message brought or should have brought.
 
-    `refusal` is the first one by the questions before the PIN.
+    `refusal` is the first one by the questions before the PIN, `pin` the question of that: where
+    neither has anything against it, all that was verified is right, and the text is made already.
     """
+    if refusal is None and not verdicts.hsm_fault and (pin is None or pin == "match"):
+        return _RIGHT[
+            (verdicts.cryptogram is not None)
+            + 2 * (verdicts.track_code is not None)
+            + 4 * (verdicts.cvv2 is not None)
+            + 8 * (verdicts.cavv is not None)
+            + 16 * (pin is not None)
+        ]
+    return _found(case, verdicts, refusal)
+
+
+#: What is right, by a bit for each.
+_NAMES = ("cryptogram", "track_code", "cvv2", "cavv", "pin")
+_RIGHT = tuple(
+    " ".join(f"{name}=match" for bit, name in enumerate(_NAMES) if mask >> bit & 1)
+    for mask in range(1 << len(_NAMES))
+)
+
+
+def _found(case: Case, verdicts: Verdicts, refusal: Reason | None) -> str:
     need, found = case.verification, []
     if verdicts.cryptogram is not None or need.cryptogram is Need.REQUIRED:
         found.append(f"cryptogram={_word(need.cryptogram, verdicts.cryptogram, verdicts)}")

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from keys.hsm import Verdict
 from switch.rules import checks
 from switch.rules.checks import Verdicts
-from switch.rules.findings import LimitFigures, findings, limits, words
+from switch.rules.findings import LimitFigures, _found, findings, limits, words
 from tests.rules.support import MATCH, PIN_BLOCK, case
 
 WRONG = Verdict.MISMATCH
@@ -33,7 +33,10 @@ def kept(verdicts: Verdicts, fields: dict[int, Any] | None = None, **how: Any) -
         or checks.check_codes(one, verdicts)
         or checks.check_strong_authentication(one, verdicts)
     )
-    return findings(one, verdicts, refusal)
+    pin = checks.pin_question(one, verdicts)
+    said = findings(one, verdicts, refusal, pin)
+    assert said == _found(one, verdicts, refusal), "the quick way says the same"
+    return said
 
 
 @pytest.mark.parametrize(

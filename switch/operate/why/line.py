@@ -1,8 +1,10 @@
-"""Where a message's time went, from the one line that it wrote into the log."""
+"""What the log has of a message, by the one line that it wrote: where its time went, and where
+nothing was recorded, that it was here at all.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -18,6 +20,10 @@ STEPS = {
     "reply_us": "make the answer",
     "total_us": "in all",
 }
+_NUMBERS = ("rrn", "stan", "authorization_code")
+_LOGGED = (
+    "time", "link", "mti", "stan", "rrn", "pan", "reason", "response_code", "outcome", "problem",
+)  # fmt: skip
 _SAME = ("link", "mti", "stan", "rrn")
 
 
@@ -54,6 +60,19 @@ def steps_in(
         for name, label in STEPS.items()
         if isinstance(best[1].get(name), int)
     ]
+
+
+def logged(lines: Iterable[bytes], texts: Sequence[str]) -> list[Mapping[str, Any]]:
+    """What the log tells of messages with one of these as RRN, STAN or authorization code, as far
+    as a list shows it: by the names of the log's fields, in the order of the log.
+    """
+    wanted = [text.encode() for text in texts]
+    found: list[Mapping[str, Any]] = []
+    for text in lines:
+        line = _line(text) if any(one in text for one in wanted) else None
+        if line is not None and any(line.get(name) in texts for name in _NUMBERS):
+            found.append({name: line.get(name) for name in _LOGGED})
+    return found
 
 
 def _line(text: bytes) -> Mapping[str, Any] | None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 from switch.operate.why.checks import NOT_ASKED, NOT_RECORDED, PASSED, REFUSED, Check
 from switch.operate.why.explanation import Explanation
@@ -45,6 +46,20 @@ def table(found: Sequence[Found]) -> Iterator[str]:
             f"{_moment(one.received_at)}  {one.mti}  STAN {one.stan}  RRN {one.rrn:<12}  "
             f"{card:<8}  {_amount(one.transaction_minor, one.transaction_currency):>16}  "
             f"{one.reason or one.authorization_code or 'booked'}"
+        ).rstrip()
+
+
+def log_table(lines: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """What only the log has, a line each; its PAN is masked there already."""
+    for line in lines:
+        said = " ".join(
+            str(line[name])
+            for name in ("response_code", "reason", "outcome", "problem")
+            if line[name]
+        )
+        yield (
+            f"{line['time']}  {line['mti']}  STAN {line['stan']}  RRN {line['rrn']}  "
+            f"{line['pan'] or ''}  {said}"
         ).rstrip()
 
 

@@ -89,7 +89,7 @@ async def search(
         if len(text) == _LAST_FOUR and text.isdigit():
             rows = await history.by_last_four(connection, text, None, since, limit)
             return [_found(row, "last_four") for row in rows]
-        texts = _texts(text)
+        texts = spellings(text)
         if last_four is not None:
             rows = await history.by_last_four(connection, last_four, texts, since, limit)
             return [_found(row, _matched(row, texts)) for row in rows]
@@ -151,7 +151,7 @@ def _matched(row: asyncpg.Record, texts: Sequence[str]) -> str:
     return next(name for name in names if row[name] in texts)
 
 
-def _texts(text: str) -> list[str]:
-    """As it was given, and a number with the zeros that people leave out."""
+def spellings(text: str) -> list[str]:
+    """A number as it was given, and with the zeros that people leave out."""
     length = _STAN if len(text) <= _STAN else _RRN
     return list(dict.fromkeys((text, text.zfill(length)))) if text.isdigit() else [text]

@@ -135,3 +135,21 @@ async def test_it_only_reads_and_ends(one_house: House) -> None:
         seconds = history.STATEMENT_SECONDS
         assert f"{seconds:.0f}s" == await connection.fetchval("SHOW statement_timeout")
     assert "0" == await connection.fetchval("SHOW statement_timeout")
+
+
+async def test_it_waits_for_nobody_long(
+    one_house: House, shared_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Behind a lock it gives up by itself, and leaves a connection that can be used."""
+    monkeypatch.setattr(history, "STATEMENT_SECONDS", 0.2)
+    asker, locker = [await asyncpg.connect(shared_database) for _ in range(2)]
+    try:
+        async with locker.transaction():
+            await locker.execute("LOCK TABLE authorizations")
+            for query in ("632600000001", "000001", "0012"):
+                with pytest.raises(asyncpg.QueryCanceledError):
+                    await search(asker, query, LONG_AGO, 9)
+        assert [] == await search(asker, "632600000001", LONG_AGO, 9)
+    finally:
+        await asker.close()
+        await locker.close()
