@@ -33,6 +33,8 @@ TOLD_LINES, TOLD_CHARACTERS = 15, 200
 PORTS = (8580, 8583)
 #: What a clone does not have.
 _NOT_CLONED = (".git", ".venv", "var", "__pycache__", ".*cache", ".hypothesis")
+#: A busy machine is nothing of what a page says: its switch has time to answer.
+_PATIENCE = {"links__0__answer_within_ms": 4000}
 #: What a `make` that runs us tells those that it runs, of which the reader's is none; and what
 #: would have each command compile all that it imports.
 _NOT_THEIRS = ("MAKEFLAGS", "MAKELEVEL", "MFLAGS", "PYTHONDONTWRITEBYTECODE")
@@ -112,7 +114,7 @@ class Stage:
         return self._terminals[name]
 
     def _environment(self) -> dict[str, str]:
-        kept = environment({})
+        kept = environment(_PATIENCE)
         for name in _NOT_THEIRS:
             kept.pop(name, None)
         return kept | {
