@@ -11,7 +11,8 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check install --no-com
 PYTEST := PYTHONDONTWRITEBYTECODE= PYTHONPYCACHEPREFIX=$(CURDIR)/.venv/bytecode $(BIN)/python -m pytest -q
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check screenshots contract interop faults soak soak-model bench bench-quick lock
+.PHONY: help setup run test check screenshots contract interop walkthroughs faults soak soak-model bench \
+	bench-quick lock
 
 help: ## say what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "make %-12s %s\n", $$1, $$2}'
@@ -55,6 +56,9 @@ interop: $(DEV) ## other people's implementations of the protocol against a runn
 	cp tests/interop/package.json tests/interop/package-lock.json var/interop/
 	npm ci --prefix var/interop --silent --ignore-scripts
 	$(BIN)/python -m pytest -q -rs tests/interop
+
+walkthroughs: $(DEV) ## what README and docs/operating.md say is typed, in a fresh clone (needs curl)
+	$(BIN)/python -m tests.walkthroughs
 
 soak: $(DEV) ## 70 % of what the switch can do: memory flat, all answered, books right: MINUTES=30
 	$(BIN)/python -m benchmarks.soak --minutes $(or $(MINUTES),30)

@@ -80,6 +80,20 @@ async def run(settings: Settings) -> None:
         writer.stop()
 
 
+async def check(settings: Settings) -> None:
+    """Raise what a start with these settings would be refused for, and touch nothing.
+
+    Neither the database is asked nor an HSM that is elsewhere; where AWS KMS has vault keys, it is.
+    """
+    keys, specs = read_keys(settings), read_specs(settings)
+    doors_of(settings, on_event=lambda *_, **__: None)
+    await vault_of(settings, keys)
+    hsm = backend_of(settings, keys)
+    if hsm.is_inline:
+        await hsm.open()
+        check_links(settings, hsm, keys, specs)
+
+
 async def _start(
     settings: Settings,
     stack: contextlib.AsyncExitStack,

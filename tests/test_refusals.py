@@ -157,6 +157,45 @@ def test_what_cannot_be_read(
     check(words, said, **settings)
 
 
+#: Settings of which only a start finds out: it asks the database, and opens the journal.
+FOUND_AT_START = (NO_DATABASE["database__url"], "/proc/no/journal")
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"), [row for row in SETTINGS if row[1] not in FOUND_AT_START]
+)
+def test_a_look_finds_what_a_start_would(
+    empty_folder: Path, key: str, value: str, said: Words
+) -> None:
+    """`switch check` refuses the same settings with the same words, and leaves nothing behind."""
+    started = {"admin__listen": "", "links__0__listen": "127.0.0.1:0"}
+    check("check", said, **started | {key: value})
+    assert [] == list(empty_folder.iterdir())
+
+
+@pytest.mark.parametrize(
+    "case",
+    [name for name, (file, _, words, *_) in FILES.items() if words == "run" and file != "var"],
+)
+def test_a_look_reads_the_files_of_a_start(empty_folder: Path, case: str) -> None:
+    """It reads key file, protection key and dialects; of the database's folder it knows nothing."""
+    name, content, _, settings, said = FILES[case]
+    (empty_folder / name).write_text(content)
+    check("check", said, **settings)
+
+
+def test_a_look_at_what_can_be_served(empty_folder: Path) -> None:
+    """Each link is told with its dialect and address, also beside a switch that has the port."""
+    (empty_folder / "switch.toml").write_text(LINK + SIGNS_ON.replace('"a"', '"b"').replace(
+        'listen = "127.0.0.1:0"', 'connect = "127.0.0.1:9"'))  # fmt: skip
+    said = typed("check")
+    assert (0, "") == (said.exit_code, said.stderr)
+    assert said.stdout.splitlines()[:2] == [
+        "link a: iso87-ascii, listens on 127.0.0.1:0",
+        "link b: iso87-ascii, dials 127.0.0.1:9",
+    ]
+
+
 @pytest.mark.parametrize("words", ["migrate", "demo reset", "demo cards --count 1"])
 def test_a_database_that_is_not_there(words: str) -> None:
     """Each command that needs a database names the one that it cannot reach."""
@@ -165,7 +204,8 @@ def test_a_database_that_is_not_there(words: str) -> None:
 
 def test_published_keys_in_production() -> None:
     """The development keys are refused where settings say production."""
-    check("run", ("published",), hsm__production="true", hsm__allow_software="true")
+    for words in ("run", "check"):
+        check(words, ("published",), hsm__production="true", hsm__allow_software="true")
 
 
 @pytest.mark.parametrize("words", ["run", "migrate"])

@@ -31,6 +31,21 @@ def run(config: Path | None) -> None:
 
 @main.command()
 @config_option
+def check(config: Path | None) -> None:
+    """Look whether settings, keys, dialects and certificates can be served, and touch nothing.
+
+    Example: switch check --config new.toml
+    """
+    settings = settings_of(config)
+    to_the_end(app.check(settings))
+    for link in settings.links:
+        where = f"listens on {link.listen}" if link.listen else f"dials {link.connect}"
+        click.echo(f"link {link.name}: {link.dialect}, {where}")
+    click.echo("this can be served, as far as it tells without database and HSM")
+
+
+@main.command()
+@config_option
 def migrate(config: Path | None) -> None:
     """Bring the database's schema up to date. Running it twice changes nothing.
 

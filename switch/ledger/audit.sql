@@ -194,3 +194,17 @@ SELECT account_id, authorization_id, z.is_there IS TRUE AND k.is_there IS TRUE
 SELECT h.account_id, h.authorization_id, h.expires_at >= now() - interval '60 seconds'
   FROM holds AS h
  WHERE h.account_id > $1 AND h.account_id <= $2 AND h.state = 'open'
+
+-- name: untold
+-- What moved money with an answer that was sent has its row. Gives the places of those without,
+-- by link, MTI, STAN and RRN, received between $5 and $6. No index leads there: it reads every
+-- authorization of that time.
+SELECT told.place
+  FROM unnest($1::text[], $2::text[], $3::text[], $4::text[])
+       WITH ORDINALITY AS told(link, mti, stan, rrn, place)
+ WHERE NOT EXISTS (
+        SELECT FROM authorizations AS z
+         WHERE z.link = told.link AND z.mti = told.mti
+           AND z.stan = told.stan AND z.rrn = told.rrn
+           AND z.received_at BETWEEN $5 AND $6)
+ ORDER BY told.place
