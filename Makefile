@@ -11,7 +11,7 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check install --no-com
 PYTEST := PYTHONDONTWRITEBYTECODE= PYTHONPYCACHEPREFIX=$(CURDIR)/.venv/bytecode $(BIN)/python -m pytest -q
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check contract interop faults soak soak-model bench bench-quick lock
+.PHONY: help setup run test check contract interop faults simulate soak soak-model bench bench-quick lock
 
 help: ## say what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "make %-12s %s\n", $$1, $$2}'
@@ -52,6 +52,9 @@ interop: $(DEV) ## other people's implementations of the protocol against a runn
 	cp tests/interop/package.json tests/interop/package-lock.json var/interop/
 	npm ci --prefix var/interop --silent --ignore-scripts
 	$(BIN)/python -m pytest -q -rs tests/interop
+
+simulate: $(DEV) ## a scheme's hour in a minute, while the database and the switch stop and die
+	$(PYTEST) tests/operate/simulate/test_simulation.py
 
 soak: $(DEV) ## 70 % of what the switch can do: memory flat, all answered, books right: MINUTES=30
 	$(BIN)/python -m benchmarks.soak --minutes $(or $(MINUTES),30)
