@@ -10,7 +10,7 @@ from switch.commands.schema import check_schema
 from switch.operate.audit import AuditError, audit
 from switch.operate.replay.ledger import differing, missing
 from switch.operate.replay.tally import Tally
-from switch.operate.simulate.score import Score
+from switch.operate.simulate.score import NAMED_MOST, Score
 from switch.settings import Settings
 
 
@@ -30,5 +30,7 @@ async def check_purchases(settings: Settings, score: Score, since: datetime) -> 
     async with prepare.database(settings, prepare=check_schema) as url:
         other = await differing(url, score.known_to_stand(), since)
     score.differ = len(other)
-    for rrn, told, stands in other:
-        score.tell(f"differs: RRN {rrn}: {told} minor units for the scheme, {stands} in the ledger")
+    score.other = [
+        f"differs: RRN {rrn}: {told} minor units for the scheme, {stands} in the ledger"
+        for rrn, told, stands in other[:NAMED_MOST]
+    ]

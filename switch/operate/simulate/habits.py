@@ -20,8 +20,13 @@ from switch.operate.simulate.steps import Answer, Ask, Part, Pause, Step
 
 #: How often an advice or a reversal is sent again before it counts as not acknowledged.
 REPEATS_MOST = 20
+#: Each time it is waited for twice as long, up to so many times as long.
+BACK_OFF_MOST = 8
 #: How long after a silence or a loss it is sent again, in seconds of the story.
 RESEND_SECONDS = 5.0
+
+#: More than this no scheme approves in the issuer's place, in minor units.
+STAND_IN_MOST_MINOR = 25_000
 
 #: A decision: the authorization code under which a purchase stands; none: it does not.
 Decided: TypeAlias = Generator[Step, Answer | None, str | None]
@@ -86,7 +91,7 @@ def decide(case: Case, ask: Ask, expected: str = "approved") -> Decided:
     case.counts.timed_out += answer is None
     if answer is None and case.happens("ask_again"):
         case.counts.repeats += 1
-        answer = yield ask.again()
+        answer = yield ask.again(ask.seconds)
     case.last = answer
     # A copy of which nobody knows may have been approved, whatever became of another.
     if answer is None or (is_unsure and answer.is_unavailable):
@@ -109,12 +114,14 @@ def insist(case: Case, ask: Ask) -> Part:
     """Send what already happened until it is acknowledged. Gives whether it was."""
     for attempt in range(REPEATS_MOST + 1):
         case.counts.repeats += bool(attempt)
-        answer = yield ask.again() if attempt else ask
+        patience = ask.seconds * min(2**attempt, BACK_OFF_MOST)
+        answer = yield ask.again(patience) if attempt else ask
+        if answer is None:
+            answer = yield Pause(RESEND_SECONDS, until=ask)
         if answer is not None:
             if not answer.is_approval:
                 case.wrong(ask, f"answered {answer.code}, it must be acknowledged")
             return True
-        yield Pause(RESEND_SECONDS)
     case.counts.tell_unacknowledged(f"{ask.mti} RRN {ask.fields[_RRN]}")
     case.book(ask, None)
     return False
@@ -157,7 +164,7 @@ def _without_answer(case: Case, ask: Ask) -> Decided:
 
 def _stand_in(case: Case, ask: Ask) -> Decided:
     """The scheme decides in the issuer's place, and tells it."""
-    if case.happens("refuse"):
+    if amount_of(ask) > STAND_IN_MOST_MINOR or case.happens("refuse"):
         if ask.mti[1] == "2":  # an advice of a decline takes nothing back of what was posted
             yield from reverse(case, ask)
             return None
@@ -173,6 +180,6 @@ def _stand_in(case: Case, ask: Ask) -> Decided:
 def _compare(case: Case, ask: Ask, first: Answer) -> Generator[Step, Answer | None, None]:
     """A repeat gets what its original got, if it is decided at all."""
     case.counts.repeats += 1
-    second = yield ask.again()
+    second = yield ask.again(ask.seconds)
     if second is not None and not second.is_unavailable and not second.is_same_as(first):
         case.wrong(ask, f"its repeat was answered {second.code}, not as {first.code} before")

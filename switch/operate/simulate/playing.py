@@ -216,17 +216,22 @@ class Simulation:
         if "no_card_record" in answer.reasons and tale.counts.name != "unknown_card":
             count = self._plan.cards
             raise ReplayError(f"the switch has no such cards: switch demo cards --count {count}")
-        for before in ask.answers:
-            if not (answer.is_same_as(before) or answer.is_unavailable or before.is_unavailable):
-                tale.case.wrong(ask, f"answered {before.code} and {answer.code} on two links")
-        is_twin = bool(ask.answers)
+        self._compare_twins(tale, ask, answer)
         ask.answers.append(answer)
         if ask.network == "sign_on":
             letter.line.is_signed_on = answer.is_approval
-        is_late = ask is not tale.asked and not is_twin
-        self._score.late += is_late
-        if ask is tale.asked or ask is tale.until:
+        if ask.is_copy_of(tale.asked):
             self._go_on(tale, answer, now)
+        else:
+            self._score.late += len(ask.answers) == 1
+            if ask.is_copy_of(tale.until):
+                self._go_on(tale, answer, now)
+
+    def _compare_twins(self, tale: Tale, ask: Ask, answer: Answer) -> None:
+        """Two copies of one request have one answer, but for one that came after a reversal."""
+        for before in ask.answers:
+            if not (answer.is_same_as(before) or answer.says_little or before.says_little):
+                tale.case.wrong(ask, f"answered {before.code} and {answer.code} on two links")
 
     def _end(self, tale: Tale) -> None:
         if tale in self._customers:

@@ -27,9 +27,13 @@ def rows(score: Score) -> list[tuple[str, ...]]:
 
 
 def notes(score: Score) -> list[str]:
-    """What has no answer, each by its name, and how many more there are."""
+    """What differs from the ledger, and what has no answer: each by its name, the first ones."""
     more = score.unanswered + score.unheard - len(score.named)
-    return [*score.named, *([f"and {more:,} more without an answer"] if more > 0 else [])]
+    return [
+        *score.other,
+        *score.named,
+        *([f"and {more:,} more without an answer"] if more > 0 else []),
+    ]
 
 
 def in_words(score: Score, said: Sequence[str]) -> str:

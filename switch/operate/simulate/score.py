@@ -74,6 +74,7 @@ class Score(Tally):
     served: int = 0  #: requests of the switch that were answered
     cuts: int = 0  #: links that the scheme itself cut
     differ: int | None = None  #: purchases of which other than here stands in the ledger
+    other: list[str] = field(default_factory=list)  #: what differs
     named: list[str] = field(default_factory=list)  #: what has no answer
     stands: list[Mapping[str, int | None]] = field(default_factory=list)  #: by RRN, a story each
 

@@ -30,6 +30,12 @@ class Answer:
         """No decision: the issuer says that it cannot make one."""
         return not self.is_approval and not self.reasons.isdisjoint({"unavailable", "system_error"})
 
+    @property
+    def says_little(self) -> bool:
+        """It may be another than that to a copy: none was decided, or it was taken back since."""
+        taken_back = {"reversed", "reversed_before_original"}
+        return self.is_unavailable or not self.reasons.isdisjoint(taken_back)
+
     def is_same_as(self, other: Answer) -> bool:
         """As an answer to a repeat must be."""
         return (self.code, self.authorization_code) == (other.code, other.authorization_code)
@@ -50,19 +56,25 @@ class Ask:
     copies_lost: int = 0  #: whose link was lost before an answer came
     message: Message | None = None  #: as it was sent
     answers: list[Answer] = field(default_factory=list)  #: all that came, in time or not
+    first: Ask | None = None  #: of a repeat, what it repeats
 
-    def again(self) -> Ask:
+    def again(self, seconds: float) -> Ask:
         """The same message as a repeat: as it was sent, but for its MTI."""
-        first = self.message
-        if first is None:  # it never went out
+        sent = self.message
+        if sent is None:  # it never went out
             return self
-        repeated = Message(mti.repeat(first.mti), first.fields)
-        return Ask(mti.repeat(self.mti), self.fields, self.seconds, message=repeated)
+        repeated = Message(mti.repeat(sent.mti), sent.fields)
+        own = mti.repeat(self.mti)
+        return Ask(own, self.fields, seconds, message=repeated, first=self.first or self)
+
+    def is_copy_of(self, other: Ask | None) -> bool:
+        """An answer to one is an answer to the other: nobody can tell which it was made for."""
+        return other is not None and (self.first or self) is (other.first or other)
 
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """Nothing for so long; less where that message is answered after all."""
+    """Nothing for so long; less where a copy of that message is answered after all."""
 
     seconds: float
     until: Ask | None = None

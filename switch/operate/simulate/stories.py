@@ -19,6 +19,8 @@ _CHEAP, _DEAR = 100, 15_000  # minor units: what a purchase costs
 _NOTES, _MOST_NOTES, _NOTE = 2, 20, 1_000
 #: More than any load card has.
 _TOO_MUCH = 999_999_999
+#: Echoes in a row without an answer, after which a link is opened anew.
+ECHOES_MISSED_MOST = 3
 _PIN_SECONDS = 2.0  # to enter another PIN
 
 
@@ -156,12 +158,13 @@ def tell(name: str, case: Case) -> Story:
 
 
 def session(case: Case) -> Story:
-    """One connection of a link: signed on, then an echo now and then, until one is not answered."""
+    """One connection of a link: signed on, then echoes, until some in a row are not answered."""
     signed_on = yield case.desk.network("sign_on")
-    while signed_on is not None and signed_on.is_approval:
-        yield Pause(case.mix.times.echo_every or float("inf"))
-        signed_on = yield case.desk.network("echo")
-    case.counts.timed_out += 1
+    missed = 0 if signed_on is not None and signed_on.is_approval else ECHOES_MISSED_MOST
+    while missed < ECHOES_MISSED_MOST:
+        yield Pause(0.0 if missed else case.mix.times.echo_every or float("inf"))
+        answer = yield case.desk.network("echo")
+        missed = missed + 1 if answer is None else 0
 
 
 def sign_off(case: Case) -> Story:

@@ -85,8 +85,8 @@ def told(
             return come_of
         value = None
         if isinstance(step, Pause):
-            if step.until is not None:
-                value = late.pop(step.until, None)
+            copy = next((each for each in late if each.is_copy_of(step.until)), None)
+            value = late.pop(copy) if copy is not None else None
             continue
         assert isinstance(step, Ask)
         fate = next(fates, Fate.ANSWERED)

@@ -93,7 +93,7 @@ async def test_a_scheme_while_everything_stops(switch: Switch) -> None:
     the ledger's are the same.
     """
     simulation = begun(
-        switch, "--rate", "0.7", "--for", "15m", "--speed", "60", "--links", "3", "--atc-from", "1"
+        switch, "--rate", "0.4", "--for", "15m", "--speed", "60", "--links", "3", "--atc-from", "1"
     )
     for stop in (switch.signal_postgres, partial(os.kill, switch.pid)):
         stop(signal.SIGSTOP)
@@ -110,13 +110,17 @@ async def test_a_scheme_while_everything_stops(switch: Switch) -> None:
 
 @pytest.mark.parametrize(
     ("link", "more"),
-    [("mac", ("--mac-key", "zak")), *((name, ("--dialect", name)) for name in LATER)],
+    [("mac", ("--mac-key", "zak", "--atc-from", "5000"))]
+    + [
+        (name, ("--dialect", name, "--atc-from", str(10_000 + 5_000 * number)))
+        for number, name in enumerate(LATER)
+    ],
 )
 def test_links_of_other_kinds(switch: Switch, link: str, more: Sequence[str]) -> None:
     """With MACs, and in the terms of other dialects: all is answered as it must be."""
     said = command(
         *words(switch, "--rate", "40", "--for", "1s", "--speed", "1", link=link), *more,
-        "--atc-from", "20000", "--mix", str(quick_mix(switch.folder)), "--expect", "unanswered=0",
+        "--mix", str(quick_mix(switch.folder)), "--expect", "unanswered=0",
         folder=switch.folder, settings={"database__url": switch.database_url},
     )  # fmt: skip
     assert (0, "") == (said.returncode, said.stdout if said.returncode else ""), said.stderr
