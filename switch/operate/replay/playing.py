@@ -25,9 +25,8 @@ from switch.operate.replay.scenario import Step
 from switch.operate.replay.tally import Approval, Clockwork, Second, Tally
 from switch.wire.conversation import Format
 from switch.wire.places import Places
-from switch.wire.versions import version_of
 
-_PAN, _STAN, _RRN, _AUTHORIZATION_CODE, _CODE = 2, 11, 37, 38, 39
+_PAN, _TRANSMITTED, _STAN, _RRN, _AUTHORIZATION_CODE, _CODE = 2, 7, 11, 37, 38, 39
 
 #: Messages that go out before answers are looked at again, where a load falls behind.
 _AT_ONCE_MAX = 64
@@ -70,7 +69,6 @@ class LoadPlayer:
             Expected.of(step, spec) if message.places else Expected.nothing()
             for step, message in zip(steps, self._recorded, strict=True)
         ]
-        self._moment = version_of(spec).moment
         self._lanes = _lanes(steps)
         self._clockwork = Clockwork(self.tally)
         self._waiting: deque[tuple[Peer, Sent]] = deque()  # by when they were due
@@ -198,21 +196,14 @@ class LoadPlayer:
         if sent.expected.is_decision and code in self._spec.approving:
             tally.approvals += 1
             if tally.kept is not None:
-                tally.kept.append(self._approval(sent, found))
+                given = value_text(found.authorization_code, _AUTHORIZATION_CODE, self._spec)
+                tally.kept.append(approval_of(sent.message, given, self._spec))
         if found.differences:
             tally.wrong += 1
             step = self._steps[sent.step]
             which = ", ".join(f"DE{number}" for number in found.differences)
             answered = f"answered {code}" if _CODE in found.differences else "not as it was sent"
             tally.tell(f"message {step.number} ({step.mti}): {which}: {answered}")
-
-    def _approval(self, sent: Sent, found: Found) -> Approval:
-        def text(number: int) -> str:
-            place = sent.message.places.get(number)
-            return value_text(sent.message.payload[place], number, self._spec) if place else ""
-
-        code = value_text(found.authorization_code, _AUTHORIZATION_CODE, self._spec)
-        return Approval(text(_STAN), text(self._moment), text(_RRN), code)
 
     def _expire(self, now: float) -> None:
         """Wait no longer for what has no answer in time; forget what has one."""
@@ -248,6 +239,16 @@ def value_text(raw: bytes, number: int, spec: Spec) -> str:
     if field.encoding == "bcd":
         return raw.hex()[-field.length :]
     return raw.decode(field.encoding, "replace")
+
+
+def approval_of(message: Outgoing, code: str, spec: Spec) -> Approval:
+    """What the row of an approved message is found by: its DE7 too, whatever its version."""
+
+    def text(number: int) -> str:
+        place = message.places.get(number)
+        return value_text(message.payload[place], number, spec) if place else ""
+
+    return Approval(text(_STAN), text(_TRANSMITTED), text(_RRN), code)
 
 
 def _lanes(steps: Sequence[Step]) -> list[int]:

@@ -16,9 +16,8 @@ from specs.spec import Spec
 from switch.operate.replay.fresh import Outgoing
 from switch.operate.replay.matching import Book, Expected, Found, Sent, Verdict
 from switch.operate.replay.peers import Crowd, Peer, connect
-from switch.operate.replay.playing import code_text, value_text
+from switch.operate.replay.playing import approval_of, code_text, value_text
 from switch.operate.replay.scenario import Step as Recorded
-from switch.operate.replay.tally import Approval
 from switch.operate.simulate.lines import Line
 from switch.operate.simulate.score import Score
 from switch.operate.simulate.steps import Answer, Ask
@@ -29,7 +28,6 @@ from switch.wire.conversation import Format
 from switch.wire.mac import encode_with_room, put_mac, split_mac
 from switch.wire.message import Message, MessageError, decode, encode
 from switch.wire.places import Places
-from switch.wire.versions import version_of
 
 _STAN, _RRN, _AUTHORIZATION_CODE, _CODE = 11, 37, 38, 39
 #: How long an answered message is remembered, so that a second answer is known as one.
@@ -66,7 +64,6 @@ class Exchange:
         self._spec, self._form, self._score, self._mac = spec, form, score, mac
         self._on_answer, self._on_lost = on_answer, on_lost
         self._places = Places(spec)
-        self._moment = version_of(spec).moment
         self._numbers = itertools.count()
         self._expected: dict[str, Expected] = {}
         self._answered: deque[tuple[float, Peer, Sent]] = deque()
@@ -149,7 +146,8 @@ class Exchange:
         if found.sent.expected.is_decision and answer.is_approval:
             score.approvals += 1
             if score.kept is not None:
-                score.kept.append(self._approval(found.sent.message, answer.authorization_code))
+                code = answer.authorization_code
+                score.kept.append(approval_of(found.sent.message, code, self._spec))
         if found.differences:
             which = ", ".join(f"DE{number}" for number in found.differences)
             letter.tale.counts.tell_wrong(f"{_named(letter)}: {which}: not as it was sent")
@@ -194,12 +192,6 @@ class Exchange:
             reasons,
             code in self._spec.approving if is_decision else bool(reasons & _YES),
         )
-
-    def _approval(self, message: Outgoing, code: str) -> Approval:
-        def text(number: int) -> str:
-            return value_text(message.payload[message.places[number]], number, self._spec)
-
-        return Approval(text(_STAN), text(self._moment), text(_RRN), code)
 
     def _is_authentic(self, payload: bytes, mac: Mac) -> bool:
         given = split_mac(payload, self._spec)

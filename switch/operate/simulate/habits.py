@@ -49,6 +49,7 @@ class Case:
     #: What should stand in the issuer's books, by RRN, in minor units; none: nobody knows.
     stands: dict[str, int | None] = field(default_factory=dict)
     last: Answer | None = None  #: the issuer's, to what was asked last
+    carrier: Ask | None = None  #: what a purchase stands by: its request, or the scheme's advice
 
     def happens(self, what: str) -> bool:
         """Whether one of the mix's shares comes up."""
@@ -83,6 +84,7 @@ def amount_of(ask: Ask) -> int:
 def decide(case: Case, ask: Ask, expected: str = "approved") -> Decided:
     """Have a request decided, by the issuer or in its place, until it is known what stands."""
     case.book(ask, 0)
+    case.carrier = ask
     ask.is_twin = case.happens("twin")
     answer = yield ask
     if answer is not None and answer.is_unavailable and ask.is_twin:
@@ -173,7 +175,8 @@ def _stand_in(case: Case, ask: Ask) -> Decided:
         return None
     case.counts.stood_in += 1
     case.book(ask, amount_of(ask) if holds(ask) else None)
-    yield from insist(case, case.desk.advice(ask, case.approving, is_approved=True))
+    case.carrier = case.desk.advice(ask, case.approving, is_approved=True)
+    yield from insist(case, case.carrier)
     return STAND_IN_CODE
 
 

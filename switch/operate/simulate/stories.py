@@ -31,14 +31,15 @@ def _price(case: Case) -> int:
 def _purchase(case: Case, ask: Ask) -> Story:
     """A purchase that may be taken back, whole by the terminal or in part."""
     code = yield from decide(case, ask)
-    if code is None or not holds(ask):
+    carrier = case.carrier
+    if code is None or carrier is None or not holds(ask):
         return
     if case.happens("give_up"):
         yield case.think()
-        yield from reverse(case, ask, "0400")
+        yield from reverse(case, carrier, "0400")
     elif case.happens("give_back"):
         yield case.think()
-        yield from reverse(case, ask, "0420", amount_of(ask) // 2)
+        yield from reverse(case, carrier, "0420", amount_of(ask) // 2)
 
 
 def _chip_pin(case: Case, card: Card) -> Story:
