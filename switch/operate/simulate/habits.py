@@ -103,7 +103,9 @@ def decide(case: Case, ask: Ask, expected: str = "approved") -> Decided:
         if moves_money(ask) and case.happens("stand_in"):
             return (yield from _stand_in(case, ask))
         return None
-    case.hold_to(ask, answer, expected)
+    # What came too late of an earlier copy was unwound, and its repeat is declined for that.
+    if not (answer.says_little and (is_unsure or ask.is_twin)):
+        case.hold_to(ask, answer, expected)
     if case.happens("repeat"):
         yield from _compare(case, ask, answer)
     if not answer.is_approval:

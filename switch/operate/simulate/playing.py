@@ -31,6 +31,7 @@ from switch.operate.simulate.stories import cuts, deafness, session, sign_off, t
 from switch.operate.simulate.tale import Tale
 from switch.operate.simulate.timers import Timers
 from switch.wire.conversation import Format
+from switch.wire.mti import is_decided
 
 #: Stories, or what is due, that are begun before answers are looked at again.
 _AT_ONCE_MAX = 64
@@ -183,11 +184,29 @@ class Simulation:
                 tale.until = step.until
                 self._wait(tale, self._plan.pause(step.seconds))
                 return
-            if not isinstance(step, Ask):
+            if isinstance(step, Ask):
+                if self._sent(tale, step, due):
+                    return
+            else:
                 self._make_trouble(step)
-            elif self._send(tale, step, due):
-                self._wait(tale, self._plan.patience(step.seconds))
-                return
+
+    def _sent(self, tale: Tale, ask: Ask, due: float) -> bool:
+        """Send a message and wait. Where no link is up a request has no answer, and what already
+        happened is kept until one is.
+        """
+        if self._send(tale, ask, due):
+            self._wait(tale, self._plan.patience(ask.seconds))
+            return True
+        if ask.network or is_decided(ask.mti):
+            return False
+        turn = tale.turn
+
+        def try_again(at: float) -> None:
+            if tale.turn == turn:
+                self._sent(tale, ask, at)
+
+        self._timers.at(self._now() + RECONNECT_SECONDS, try_again)
+        return True
 
     def _wait(self, tale: Tale, seconds: float) -> None:
         turn = tale.turn

@@ -46,6 +46,14 @@ class Issuer:
             self.answered[key] = self._first(*key, message)
         return self.answered[key]
 
+    def unwind(self, message: Message) -> None:
+        """Take back an approval that came too late, unless an advice has spoken for it."""
+        rrn, stan = message.fields[37], message.fields[11]
+        key = mti.without_repeat(message.mti), stan
+        if self.answered[key].is_approval and rrn not in self.advised:
+            self.stands[rrn].pop(stan, None)
+            self.answered[key] = DECLINED
+
     def _first(self, kind: str, stan: str, message: Message) -> Answer:
         fields = message.fields
         rrn, minor = fields[37], int(fields[4])

@@ -39,6 +39,7 @@ class Fate(Enum):
     ANSWER_LOST = "answer lost"  #: it did, and no answer comes
     LATE = "late"  #: its answer comes when nobody waits for it any more, or who watches for it
     UNAVAILABLE = "unavailable"  #: a decision is refused as 91; anything else waits
+    UNWOUND = "unwound"  #: a decision came too late: it was taken back, and no answer comes
     NO_LINK = "no link"  #: it does not even go out
 
 
@@ -125,4 +126,6 @@ def _come_of(
         return answer
     if fate is Fate.LATE:
         late[ask] = answer
+    if fate is Fate.UNWOUND and is_decision:
+        issuer.unwind(message)
     return None

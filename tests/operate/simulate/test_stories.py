@@ -42,6 +42,7 @@ TOLD: list[tuple[str, Shares, Sequence[Fate], list[str]]] = [
     ("chip_pin", shares(), [MUTE, GONE, GONE], ["0100", "0420", "0421", "0421"]),
     ("chip_pin", shares(ask_again=1), [MUTE], ["0100", "0101"]),
     ("chip_pin", shares(ask_again=1), [MUTE, MUTE], ["0100", "0101", "0420"]),
+    ("chip_pin", shares(ask_again=1), [Fate.UNWOUND], ["0100", "0101"]),
     # Or the scheme decides.
     ("chip_pin", shares(stand_in=1), [MUTE], ["0100", "0120"]),
     ("chip_pin", shares(stand_in=1), [BUSY, GONE], ["0100", "0120", "0121"]),
