@@ -67,29 +67,29 @@ class Dealer:
     So a wrong PIN of one story never uses up the tries of another.
     """
 
-    def __init__(self, wallet: Wallet, count: int, chance: random.Random) -> None:
+    def __init__(self, wallet: Wallet, count: int) -> None:
         """There are so many cards, numbered from 0."""
-        self._wallet, self._count, self._chance = wallet, count, chance
+        self._wallet, self._count = wallet, count
         self._in_use: set[int] = set()
         self._retired: set[int] = set()
         self._stopped = wallet.stopped()
 
-    def deal(self) -> tuple[int, Card]:
+    def deal(self, chance: random.Random) -> tuple[int, Card]:
         """A card that no story has; any, where all that were tried are in use."""
         for _ in range(_TRIES):
-            number = self._chance.randrange(self._count)
+            number = chance.randrange(self._count)
             if number not in self._in_use and number not in self._retired:
                 break
         self._in_use.add(number)
         return number, self._wallet.card(number)
 
-    def unknown(self) -> Card:
+    def unknown(self, chance: random.Random) -> Card:
         """A card that nobody has issued."""
-        return self._wallet.unknown(self._chance.randrange(1 << 20))
+        return self._wallet.unknown(chance.randrange(1 << 20))
 
-    def stopped(self) -> tuple[Card, str]:
+    def stopped(self, chance: random.Random) -> tuple[Card, str]:
         """A card that must not pay, and the reason of its decline."""
-        return self._chance.choice(self._stopped)
+        return chance.choice(self._stopped)
 
     def give_back(self, number: int) -> None:
         """A story is over."""

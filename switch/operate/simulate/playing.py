@@ -25,7 +25,7 @@ from switch.operate.simulate.exchange import Exchange, Letter, Mac
 from switch.operate.simulate.habits import Case
 from switch.operate.simulate.lines import Line
 from switch.operate.simulate.plan import RECONNECT_SECONDS, SIGN_SECONDS, Plan
-from switch.operate.simulate.score import Score
+from switch.operate.simulate.score import NETWORK, TROUBLES, Score
 from switch.operate.simulate.steps import Answer, Ask, Cut, Deafness, Pause, Story
 from switch.operate.simulate.stories import cuts, deafness, session, sign_off, tell
 from switch.operate.simulate.tale import Tale
@@ -35,7 +35,6 @@ from switch.wire.mti import is_decided
 
 #: Stories, or what is due, that are begun before answers are looked at again.
 _AT_ONCE_MAX = 64
-_NETWORK, _TROUBLES = "network", "troubles"
 
 
 class Simulation:
@@ -58,11 +57,12 @@ class Simulation:
             time_out=times.time_out, repeat_after=times.repeat_after,
         )  # fmt: skip
         self._case = partial(
-            Case, desk, plan.mix, Dealer(wallet, plan.cards, self._chance), self._chance,
+            Case, desk, plan.mix, Dealer(wallet, plan.cards),
             approving=codes.at("approved", score.began),
             declining=codes.at("declined_elsewhere", score.began),
             takes_increments=self._exchange.terms.can_say("incremental"),
         )  # fmt: skip
+        self._coming = random.Random(plan.seed)  # noqa: S311
         self._timers = Timers()
         self._customers: set[Tale] = set()
         self._sessions: dict[Line, Tale] = {}
@@ -113,7 +113,7 @@ class Simulation:
         give_up = last + plan.drains
         coming = (begun + at for at in poisson(plan.rate * plan.speed, plan.seed))
         due = itertools.takewhile(lambda at: at < last, coming)
-        troubles = [self._begin(make, _TROUBLES, begun) for make in (cuts, deafness)]
+        troubles = [self._begin(make, TROUBLES, begun) for make in (cuts, deafness)]
         next_due = next(due, None)
         while (next_due is not None or self._customers) and self._now() < give_up:
             next_due = self._begin_due(due, next_due)
@@ -128,7 +128,7 @@ class Simulation:
         for _ in range(_AT_ONCE_MAX):
             if next_due is None or next_due > self._now():
                 break
-            (name,) = self._chance.choices([*weights], [*weights.values()])
+            (name,) = self._coming.choices([*weights], [*weights.values()])
             self._begin(partial(tell, name), name, next_due, is_customer=True)
             next_due = next(due, None)
         return next_due
@@ -137,7 +137,7 @@ class Simulation:
         """Say goodbye on every link; its answer is waited for a short time."""
         self._is_over = True
         up = [line for line in self._lines if line.is_up]
-        tales = [self._begin(sign_off, _NETWORK, self._now(), line) for line in up]
+        tales = [self._begin(sign_off, NETWORK, self._now(), line) for line in up]
         give_up = self._now() + SIGN_SECONDS
         while self._now() < give_up and any(tale.asked is not None for tale in tales):
             self._pass_time(give_up)
@@ -161,10 +161,13 @@ class Simulation:
         self, make: Callable[[Case], Story], name: str, due: float, line: Line | None = None, *,
         is_customer: bool = False,
     ) -> Tale:  # fmt: skip
-        case = self._case(self._score.counts(name))
+        counts = self._score.counts(name)
+        # Each story has a chance of its own: what happens in one changes no other.
+        chance = random.Random(f"{self._plan.seed} {name} {counts.stories}")  # noqa: S311
+        counts.stories += 1
+        case = self._case(chance, counts)
         tale = Tale(make(case), case, line)
         if is_customer:
-            case.counts.stories += 1
             self._customers.add(tale)
         self._go_on(tale, None, due)
         return tale
@@ -262,7 +265,7 @@ class Simulation:
     # Links.
 
     def _begin_session(self, line: Line) -> None:
-        self._sessions[line] = self._begin(session, _NETWORK, self._now(), line)
+        self._sessions[line] = self._begin(session, NETWORK, self._now(), line)
 
     def _lost(self, line: Line, letters: Sequence[Letter]) -> None:
         """Stories that waited for an answer over it go on without; it comes back in a while."""

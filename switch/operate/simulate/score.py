@@ -21,6 +21,9 @@ NONE_OF = (
     "wrong", "unasked", "unreadable", "unacknowledged", "unfinished", "missing", "broken", "differ",
 )  # fmt: skip
 
+#: Stories that are no customers': those of links, and of what goes wrong with them.
+NETWORK, TROUBLES = "network", "troubles"
+
 #: How many messages without an answer are named.
 NAMED_MOST = 20
 
@@ -92,7 +95,8 @@ class Score(Tally):
     def figure(self, name: str) -> float:
         """A figure by the name that thresholds have for it; not a number where there is none."""
         if name == "stories" or name in DEEDS:
-            return float(sum(getattr(each, name) for each in self.by_story.values()))
+            told = (each for each in self.by_story.values() if each.name not in (NETWORK, TROUBLES))
+            return float(sum(getattr(each, name) for each in told))
         return Tally.figure(self, name)
 
     def known_to_stand(self) -> Sequence[tuple[str, int]]:

@@ -143,13 +143,13 @@ NAMES = frozenset({*_OF_CARDS, "unknown_card", "stopped_card"})
 def tell(name: str, case: Case) -> Story:
     """A story by its name, with a card that is given back at its end."""
     if name == "unknown_card":
-        card, reason = case.dealer.unknown(), "no_card_record"
+        card, reason = case.dealer.unknown(case.chance), "no_card_record"
         yield from decide(case, case.desk.request(card, "stripe", _price(case)), reason)
     elif name == "stopped_card":
-        card, reason = case.dealer.stopped()
+        card, reason = case.dealer.stopped(case.chance)
         yield from decide(case, case.desk.request(card, "stripe", _price(case)), reason)
     else:
-        number, card = case.dealer.deal()
+        number, card = case.dealer.deal(case.chance)
         try:
             yield from _OF_CARDS[name](case, card)
         finally:

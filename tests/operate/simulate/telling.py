@@ -65,7 +65,7 @@ def case_of(shares: Shares, seed: int = 1) -> tuple[Case, Score]:
     moments = Moments(SPEC, clock=lambda: 1_795_000_000.0)
     desk = Desk(chance, moments.now, rrn_from=1, time_out=10.0, repeat_after=20.0)
     mix = Mix(shares=shares)
-    dealer = Dealer(HAND, 10, chance)
+    dealer = Dealer(HAND, 10)
     return Case(desk, mix, dealer, chance, score.counts("story"), "00", "05"), score
 
 
