@@ -14,7 +14,7 @@ from switch.operate.simulate.habits import Case, amount_of, decide, holds, insis
 from switch.operate.simulate.steps import Ask, Cut, Deafness, Pause, Story
 
 _CASH, _REFUND, _INQUIRY = "010000", "200000", "310000"
-_HOTEL, _ATM, _FUEL = "7011", "6011", "5542"
+_HOTEL, _ATM = "7011", "6011"
 _CHEAP, _DEAR = 100, 15_000  # minor units: what a purchase costs
 _NOTES, _MOST_NOTES, _NOTE = 2, 20, 1_000
 #: More than any load card has.

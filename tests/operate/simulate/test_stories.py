@@ -129,7 +129,7 @@ SHARE = st.sampled_from([0.0, 0.5, 1.0])
 SHARES = st.builds(Shares, **dict.fromkeys(Shares.__dataclass_fields__, SHARE))
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=100)
 @given(st.sampled_from(sorted(WEIGHTS)), WORLD, SHARES, st.integers(0, 2**32))
 def test_whatever_happens(name: str, fates: list[Fate], always: Shares, seed: int) -> None:
     """Under any order of answers, silences, losses and outages a story ends, everything that
