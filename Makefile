@@ -11,8 +11,8 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check install --no-com
 PYTEST := PYTHONDONTWRITEBYTECODE= PYTHONPYCACHEPREFIX=$(CURDIR)/.venv/bytecode $(BIN)/python -m pytest -q
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check screenshots contract interop walkthroughs faults soak soak-model bench \
-	bench-quick lock
+.PHONY: help setup run test check screenshots contract interop walkthroughs simulate faults soak \
+	soak-model bench bench-quick lock
 
 help: ## say what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "make %-12s %s\n", $$1, $$2}'
@@ -59,6 +59,9 @@ interop: $(DEV) ## other people's implementations of the protocol against a runn
 
 walkthroughs: $(DEV) ## what README and docs/operating.md say is typed, in a fresh clone (needs curl)
 	$(BIN)/python -m tests.walkthroughs
+
+simulate: $(DEV) ## a scheme's hour in a minute, while the database and the switch stop and die
+	$(PYTEST) tests/operate/simulate/test_simulation.py
 
 soak: $(DEV) ## 70 % of what the switch can do: memory flat, all answered, books right: MINUTES=30
 	$(BIN)/python -m benchmarks.soak --minutes $(or $(MINUTES),30)

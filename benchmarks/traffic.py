@@ -13,13 +13,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from keys.keyfile import load as load_keys
-from keys.keyfile import read_kbpk
 from keys.software.card_code import CardCodeKey, card_code
 from keys.software.key import Key
 from specs.spec import load as load_spec
 from switch.demo.program import LOAD_EXPIRY, LOAD_SERVICE_CODE, load_pan
-from switch.setting_values import packaged_key_file
+from switch.demo.remaking import demo_keys
 from switch.wire.message import Message, encode
 
 DIALECT = load_spec("iso87-ascii")
@@ -88,7 +86,7 @@ def make_traffic(cards: int, *, at_most: int = 0) -> Traffic:
 
     The first card's message is encoded, and gives the place of the others' own fields.
     """
-    cvk = load_keys(packaged_key_file("keys.toml"), read_kbpk(packaged_key_file("kbpk.dev")))["cvk"]
+    cvk = demo_keys()["cvk"]
     prepared = CardCodeKey.prepare(cvk.material)
     first = purchase(0, cvk)
     payload = encode(first, DIALECT)

@@ -42,8 +42,9 @@ LONGEST = (
     "faults/test_two_links.py", "test_accounts_command.py", "ledger/test_embedded_root.py",
     "faults/test_secrecy.py", "hsm_aws/test_open.py", "faults/test_unwinding.py",
     "contract/test_contract.py", "keys/test_oracles_card_keys.py", "links/test_headers.py",
-    "test_commands.py", "links/test_stopping.py", "operate/test_admin.py", "deploy/test_alerts.py",
-    "operate/page/test_page.py", "operate/test_top.py", "operate/admin/test_api.py",
+    "test_commands.py", "operate/simulate/test_simulation.py", "links/test_stopping.py",
+    "operate/test_admin.py", "deploy/test_alerts.py", "operate/page/test_page.py",
+    "operate/test_top.py", "operate/admin/test_api.py",
 )  # fmt: skip
 
 

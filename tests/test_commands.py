@@ -204,7 +204,7 @@ def test_a_dialect_of_ones_own_is_checked(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "words",
     [(), ("run",), ("migrate",), ("demo",), ("demo", "reset"), ("demo", "cards"), ("describe",),
-     ("replay",), ("dialects",), ("dialects", "check"), ("why",)],
+     ("replay",), ("simulate",), ("dialects",), ("dialects", "check"), ("why",)],
     ids=" ".join,
 )  # fmt: skip
 @pytest.mark.parametrize("asking", ["--help", "-h"])
@@ -220,7 +220,7 @@ def test_without_a_command_the_help_is_shown() -> None:
     """`switch` alone tells the commands, and is no success."""
     said = typed()
     assert 1 == said.exit_code
-    for word in ("accounts", "audit", "cards", "clearing", "maintain", "replay", "run"):
+    for word in ("accounts", "audit", "cards", "clearing", "maintain", "replay", "run", "simulate"):
         assert word in said.stderr
 
 

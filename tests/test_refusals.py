@@ -49,6 +49,16 @@ TYPED: dict[str, Words] = {
     "replay SCENARIO --rate 5 --in-flight 5": ("--in-flight",),
     "replay SCENARIO --expect p99":           ("p99", "unanswered"),
     "replay SCENARIO --fresh --to 127.0.0.1:1": (NOWHERE, "is the switch running?"),
+    "simulate 127.0.0.1:1":                   (NOWHERE, "is the switch running?"),
+    "simulate nowhere":                       ("nowhere", "host:port"),
+    "simulate --for ever":                    ("--for", "1h30m"),
+    "simulate --for 0s":                      ("--for",),
+    "simulate --speed 0.5":                   ("--speed",),
+    "simulate --dialect klingon":             ("klingon", "iso87-ascii"),
+    "simulate --framing 3-byte":              ("3-byte", "2-byte"),
+    "simulate --expect stood_in":             ("stood_in", "unacknowledged"),
+    "simulate --mix no.toml":                 ("no.toml",),
+    "simulate --mac-key imk_ac":              ("--mac-key", "zak"),
 }  # fmt: skip
 
 #: A setting of `switch run` → what the line must name.

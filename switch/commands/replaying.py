@@ -27,7 +27,7 @@ from switch.commands.base import (
 from switch.commands.ledger_check import check_ledger
 from switch.demo.remaking import DemoRemaker
 from switch.operate.replay import ReplayError
-from switch.operate.replay.fresh import Fresh
+from switch.operate.replay.fresh import Fresh, atc_at
 from switch.operate.replay.one_by_one import Player
 from switch.operate.replay.pacing import as_recorded, constant, poisson
 from switch.operate.replay.page import page
@@ -36,7 +36,7 @@ from switch.operate.replay.report import as_json, in_words, progress
 from switch.operate.replay.scenario import Step, form_of
 from switch.operate.replay.sources import read
 from switch.operate.replay.tally import Tally
-from switch.operate.replay.thresholds import Threshold, parse
+from switch.operate.replay.thresholds import Threshold, missed, parse
 from switch.wire.conversation import Format
 from switch.wire.header import KINDS
 from switch.wire.message import Message, MessageError, encode
@@ -181,7 +181,7 @@ def _play_load(
     if pace.is_fresh:
         fresh = Fresh(
             playable, spec, DemoRemaker(),
-            atc_from=pace.atc_from or _atc_of(now), stan_from=int(now * 1000),
+            atc_from=pace.atc_from or atc_at(now), stan_from=int(now * 1000),
         )  # fmt: skip
     player = LoadPlayer(
         playable, spec, form, _load(playable, addresses, timeout, pace), fresh=fresh,
@@ -198,25 +198,12 @@ def _play_load(
         # A fresh message is new; of another the row may be as old as its first sending.
         since = datetime.fromtimestamp(now, UTC) - timedelta(minutes=1) if pace.is_fresh else None
         to_the_end(check_ledger(settings_of(config), tally, since))
-    missed = [each for each in _held(pace.thresholds) if _is_missed(each, tally)]
-    _tell(tally, pace, fresh, left_out, missed)
+    not_met = missed(pace.thresholds, _NONE_OF, tally)
+    _tell(tally, pace, fresh, left_out, not_met)
     if not is_whole:
         raise click.Abort
-    if missed:
+    if not_met:
         sys.exit(EXIT_DIFFERENT)
-
-
-def _held(given: Sequence[Threshold]) -> list[Threshold]:
-    """What holds without being said, unless something else is said of it; and what is said."""
-    said = {each.figure for each in given}
-    return [*(parse(f"{figure}=0") for figure in _NONE_OF if figure not in said), *given]
-
-
-def _is_missed(threshold: Threshold, tally: Tally) -> bool:
-    """Whether a figure is not as it must be. A ledger that nobody looked at misses nothing."""
-    if getattr(tally, threshold.figure, 0) is None:
-        return False
-    return not threshold.is_met(tally.figure(threshold.figure))
 
 
 def _load(steps: Sequence[Step], addresses: Sequence[str], timeout: float, pace: Pace) -> Load:
@@ -272,7 +259,7 @@ def _with_room_for_code(step: Step) -> Step:
 
 def _tell(
     tally: Tally, pace: Pace, fresh: Fresh | None, left_out: Sequence[Step],
-    missed: Sequence[Threshold],
+    not_met: Sequence[Threshold],
 ) -> None:  # fmt: skip
     notes = []
     if left_out:
@@ -283,7 +270,7 @@ def _tell(
                   for what, count in sorted(fresh.left.items())]  # fmt: skip
         if fresh.atc_last:
             notes.append(f"the cards' counters went up to {fresh.atc_last}")
-    notes += [f"not met: {t.text}" for t in missed]
+    notes += [f"not met: {t.text}" for t in not_met]
     if pace.report:
         try:
             pace.report.write_text(page(tally, notes), encoding="utf-8")
@@ -293,8 +280,3 @@ def _tell(
         click.echo(orjson.dumps(as_json(tally, notes)))
     else:
         click.echo(in_words(tally, notes), nl=False)
-
-
-def _atc_of(now: float) -> int:
-    """A counter above those of earlier today: two thirds of a step a second, from midnight UTC."""
-    return 1 + int(now % 86_400 * 2 / 3)

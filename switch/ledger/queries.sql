@@ -129,6 +129,17 @@ SELECT count(*)
            AND z.reason IS NULL AND (told.code = '' OR z.authorization_code = told.code)
            AND z.received_at >= coalesce($5::timestamptz, '-infinity'));
 
+-- name: standing_differs
+-- Purchases, as a scheme knows them by RRN, of which something else stands here.
+SELECT told.rrn, told.minor AS told, coalesce(here.minor, 0)::bigint AS stands
+  FROM unnest($1::text[], $2::bigint[]) AS told(rrn, minor)
+  LEFT JOIN (SELECT rrn, sum(standing_minor) AS minor
+               FROM authorizations
+              WHERE received_at >= $3::timestamptz
+              GROUP BY rrn) AS here ON here.rrn = told.rrn
+ WHERE told.minor <> coalesce(here.minor, 0)
+ ORDER BY told.rrn;
+
 -- name: claim_file_updates
 -- Take what the network behind a link is to be told of cards now.
 SELECT * FROM claim_file_updates_v1($1, $2, $3);

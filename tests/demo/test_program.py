@@ -100,7 +100,8 @@ def test_a_card_shows_no_pan() -> None:
 
 
 def test_the_demo_folder_has_nothing_else() -> None:
-    """What is published is a program, its loader, and what makes its messages anew."""
+    """What is published is a program, its loader, and what makes its messages and cards."""
     folder = Path(str(files("switch.demo")))
     names = {path.name for path in folder.iterdir()} - {"__pycache__"}
-    assert {"__init__.py", "loader.py", "program.json", "program.py", "remaking.py"} == names
+    pages = {"__init__.py", "cards_in_hand.py", "loader.py", "program.py", "remaking.py"}
+    assert {*pages, "program.json"} == names

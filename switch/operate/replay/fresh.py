@@ -12,15 +12,15 @@ A PIN block is over PIN and PAN, which stay, so it stays too.
 
 from __future__ import annotations
 
-import itertools
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from specs.spec import Spec
 from specs.tlv import TlvError, decode_ber, encode_ber
+from switch.operate.replay.moments import DATE, RRN, Moments, numbers
 from switch.operate.replay.scenario import Step
 from switch.wire.error import MessageError
 from switch.wire.mac import MAC, MAC_2, put_mac, split_mac
@@ -28,21 +28,12 @@ from switch.wire.message import Message, encode
 from switch.wire.places import Places, to_wire
 from switch.wire.versions import version_of
 
-__all__ = ["Fresh", "Outgoing", "Remaker", "patched"]
+__all__ = ["Fresh", "Outgoing", "Remaker", "atc_at", "patched"]
 
 _PAN, _STAN, _SEQUENCE_NUMBER, _TRACK_2, _RRN, _CODE, _ICC_DATA = 2, 11, 23, 35, 37, 38, 55
 _MTI_DIGITS = 4
-_ATC, _ARQC, _DATE, _CHIP_SEQUENCE_NUMBER = "9F36", "9F26", "9A", "5F34"
+_ATC, _ARQC, _CHIP_SEQUENCE_NUMBER = "9F36", "9F26", "5F34"
 _ATCS = 1 << 16
-
-#: How DE7, DE12 and DE13 say a moment, by how many digits they have; in UTC.
-_MOMENTS: Mapping[tuple[int, int], str] = {
-    (7, 10): "%m%d%H%M%S",
-    (12, 6): "%H%M%S",
-    (12, 12): "%y%m%d%H%M%S",
-    (12, 14): "%Y%m%d%H%M%S",
-}
-_DATE_1987 = "%m%d"  # DE13; later versions have another date there, which stays
 
 _Tags = Mapping[str, str]
 
@@ -99,18 +90,13 @@ class Fresh:
     ) -> None:  # fmt: skip
         """Every step has its bytes. Counters begin where they are told."""
         self.left: Counter[str] = Counter()  #: what was wrong and stays so, or cannot be remade
-        self._spec, self._remaker, self._clock = spec, remaker, clock
+        self._spec, self._remaker = spec, remaker
+        self._moments = Moments(spec, clock)
         self._version, self._places = version_of(spec), Places(spec)
         self._stan_digits = spec.fields[_STAN].length
-        self._stans = _numbers(stan_from, 10**6)
+        self._stans = numbers(stan_from, 10**6)
         self._atc_from = atc_from
         self._atcs: Counter[tuple[str, str]] = Counter()
-        self._texts: tuple[int, dict[int | str, str]] = (0, {})
-        self._moments = {
-            number: form
-            for (number, digits), form in _MOMENTS.items()
-            if spec.fields[number].length == digits
-        } | ({13: _DATE_1987} if spec.version == "0" else {})
         self._place_of = {step.number: place for place, step in reversed([*enumerate(steps)])}
         self._templates = [self._template(step) for step in steps]
         self._sources = {each.code_from for each in self._templates}
@@ -182,27 +168,13 @@ class Fresh:
         known = self._identities.get(recorded)
         if known is None:
             stan = f"{next(self._stans):0{self._stan_digits}d}"
-            known = self._identities[recorded] = (stan, self._now())
+            known = self._identities[recorded] = (stan, self._moments.now())
         return known
-
-    def _now(self) -> dict[int | str, str]:
-        """This second as the fields say it, by DE number or tag."""
-        now = int(self._clock())
-        if self._texts[0] != now:
-            moment = time.gmtime(now)
-            texts: dict[int | str, str] = {
-                number: time.strftime(form, moment) for number, form in self._moments.items()
-            }
-            texts[_DATE] = time.strftime("%y%m%d", moment)
-            # Year, day, hour: how RRNs begin by custom.
-            texts["rrn"] = time.strftime("%Y%j%H", moment)[3:]
-            self._texts = (now, texts)
-        return self._texts[1]
 
     def _rrn(self, recorded: str, texts: Mapping[int | str, str]) -> str:
         known = self._rrns.get(recorded)
         if known is None:
-            known = self._rrns[recorded] = f"{texts['rrn']}{next(self._stans):06d}"
+            known = self._rrns[recorded] = f"{texts[RRN]}{next(self._stans):06d}"
         return known
 
     def _chip(self, template: _Template, tags: _Tags) -> str:
@@ -215,8 +187,8 @@ class Fresh:
             atc = (self._atc_from + self._atcs[card]) % _ATCS
             self._atcs[card] += 1
             new = {**tags, _ATC: f"{atc:04X}"}
-            if _DATE in tags:
-                new[_DATE] = self._now()[_DATE]
+            if DATE in tags:
+                new[DATE] = self._moments.now()[DATE]
             new[_ARQC] = self._remaker.arqc(*card, new) or tags[_ARQC]
             known = self._icc_data[key] = encode_ber(new)
         return known
@@ -224,7 +196,7 @@ class Fresh:
     def _template(self, step: Step) -> _Template:
         sent = Outgoing.recorded(step, self._places)
         fields, moment = step.fields if sent.places else {}, self._version.moment
-        times = tuple(number for number in self._moments if number in fields)
+        times = tuple(number for number in self._moments.numbers if number in fields)
         own = (fields.get(_STAN, ""), fields.get(moment, ""))
         return _Template(
             step,
@@ -287,6 +259,6 @@ def _card(fields: Mapping[int, str], tags: _Tags) -> tuple[str, str]:
     return pan, (tags.get(_CHIP_SEQUENCE_NUMBER) or fields.get(_SEQUENCE_NUMBER, "00"))[-2:]
 
 
-def _numbers(first: int, count: int) -> Iterator[int]:
-    """From the first on, below so many and without zero, round and round."""
-    return (number for number in (n % count for n in itertools.count(first)) if number)
+def atc_at(now: float) -> int:
+    """A counter above those of earlier that day (UTC): two thirds of a step a second."""
+    return 1 + int(now % 86_400 * 2 / 3)

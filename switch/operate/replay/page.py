@@ -23,6 +23,8 @@ h1 { font-size: 1.4em } h2 { font-size: 1.05em; margin: 1.8em 0 .3em }
 table { border-collapse: collapse } td { padding: .1em 1.6em .1em 0 }
 td + td { text-align: right; font-variant-numeric: tabular-nums }
 .tables { display: flex; gap: 3em; flex-wrap: wrap }
+.wide { overflow-x: auto; margin-top: 1.5em } .wide td { padding-right: .8em; font-size: .85em }
+.wide thead td { color: #5b6475 }
 svg { width: 100%; height: auto } svg text { font-size: 11px; fill: #5b6475 }
 .grid { stroke: #dde2ea } .a { stroke: #1f6feb } .b { stroke: #d9480f } .c { stroke: #8a94a6 }
 polyline { fill: none; stroke-width: 1.6 } .key { font-weight: 600 }
@@ -32,8 +34,11 @@ Point = tuple[float, float]
 Line = tuple[str, str, list[Point]]  # class, name, points
 
 
-def page(tally: Tally, notes: Sequence[str]) -> str:
-    """The whole page."""
+def page(
+    tally: Tally, notes: Sequence[str], *, title: str = "Replay",
+    table: Sequence[Sequence[str]] = (),
+) -> str:  # fmt: skip
+    """The whole page. A table of its own, its heads first, stands above the plots."""
     seconds = tally.timeline
     rate: list[Line] = [
         ("c", "sent", [(each.number, each.sent) for each in seconds]),
@@ -47,11 +52,13 @@ def page(tally: Tally, notes: Sequence[str]) -> str:
     shares: list[Line] = [("a", "latency", _by_nines(tally.latencies.shares()))]
     told = "".join(f"<li>{escape(line)}</li>" for line in (*tally.told, *notes))
     return (
-        '<!doctype html>\n<html lang="en"><meta charset="utf-8"><title>Replay</title>'
-        f"<style>{_STYLE}</style><h1>Replay: {tally.answered:,} answers, "
+        '<!doctype html>\n<html lang="en"><meta charset="utf-8">'
+        f"<title>{escape(title)}</title>"
+        f"<style>{_STYLE}</style><h1>{escape(title)}: {tally.answered:,} answers, "
         f"{tally.rate:,.1f} a second</h1>"
         f'<div class="tables">{_table(_figures(tally))}{_table(_latencies(tally))}'
         f"{_table([(f'DE39 {code}', f'{n:,}') for code, n in sorted(tally.codes.items())])}</div>"
+        f"{_wide(table)}"
         f"<h2>Messages a second, by second</h2>{_plot(rate, _number, _number)}"
         f"<h2>Latency in ms, by second</h2>{_plot(latency, _number, _number)}"
         "<h2>Latency in ms, by share of all answers</h2>"
@@ -74,6 +81,15 @@ def _latencies(tally: Tally) -> list[tuple[str, str]]:
 
 def _table(rows: Sequence[tuple[str, str]]) -> str:
     return "<table>" + "".join(f"<tr><td>{escape(a)}<td>{b}" for a, b in rows) + "</table>"
+
+
+def _wide(table: Sequence[Sequence[str]]) -> str:
+    """A table with heads, which may be wider than a small screen; none where it has no rows."""
+    if not table:
+        return ""
+    heads, *others = ("".join(f"<td>{escape(text)}" for text in row) for row in table)
+    body = "".join(f"<tr>{row}" for row in others)
+    return f'<div class="wide"><table><thead><tr>{heads}<tbody>{body}</table></div>'
 
 
 def _by_nines(shares: Sequence[Point]) -> list[Point]:

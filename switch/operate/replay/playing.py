@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import gc
 import itertools
-import select
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -21,14 +20,13 @@ from specs.spec import Spec
 from switch.operate.replay.error import ReplayError
 from switch.operate.replay.fresh import Fresh, Outgoing
 from switch.operate.replay.matching import Book, Expected, Found, Sent, Verdict
-from switch.operate.replay.peers import CONNECTIONS_MAX, Lost, Peer, connect
+from switch.operate.replay.peers import CONNECTIONS_MAX, Crowd, Peer, connect
 from switch.operate.replay.scenario import Step
 from switch.operate.replay.tally import Approval, Clockwork, Second, Tally
 from switch.wire.conversation import Format
 from switch.wire.places import Places
-from switch.wire.versions import version_of
 
-_PAN, _STAN, _RRN, _AUTHORIZATION_CODE, _CODE = 2, 11, 37, 38, 39
+_PAN, _TRANSMITTED, _STAN, _RRN, _AUTHORIZATION_CODE, _CODE = 2, 7, 11, 37, 38, 39
 
 #: Messages that go out before answers are looked at again, where a load falls behind.
 _AT_ONCE_MAX = 64
@@ -71,7 +69,6 @@ class LoadPlayer:
             Expected.of(step, spec) if message.places else Expected.nothing()
             for step, message in zip(steps, self._recorded, strict=True)
         ]
-        self._moment = version_of(spec).moment
         self._lanes = _lanes(steps)
         self._clockwork = Clockwork(self.tally)
         self._waiting: deque[tuple[Peer, Sent]] = deque()  # by when they were due
@@ -81,17 +78,17 @@ class LoadPlayer:
 
     def play(self) -> Tally:
         """Play to the end. Raises `ReplayError` where a link cannot be reached."""
-        peers = [
+        opened = [
             connect(address, self._form, Book(self._spec))
             for address in self._load.addresses
             for _ in range(self._load.connections)
         ]
+        peers = Crowd(opened, self._lost)
         try:
             with _undisturbed(self.tally):
                 self._play(peers)
         finally:
-            for peer in peers:
-                peer.close()
+            peers.close()
             self._give_up()
         return self.tally
 
@@ -103,8 +100,14 @@ class LoadPlayer:
         if self.tally.unanswered:
             self.tally.latencies.add(self._load.timeout, self.tally.unanswered)
 
-    def _play(self, peers: list[Peer]) -> None:
+    def _play(self, peers: Crowd) -> None:
         began = time.perf_counter()
+
+        def read(peer: Peer, payloads: Sequence[bytes]) -> None:
+            now = time.perf_counter() - began
+            for payload in payloads:
+                self._take(peer.book.receive(payload), now)
+
         due = self._due()
         next_due = next(due, None)
         while peers and (next_due is not None or self._in_flight):
@@ -114,10 +117,10 @@ class LoadPlayer:
                     break
                 self._send(peers, next_due if next_due >= 0 else now, self._number)
                 next_due = next(due, None)
-            self._flush(peers)
+            peers.flush()
             self._expire(now)
             self._tell_seconds(now)
-            self._receive(peers, self._patience(next_due, now), began)
+            peers.receive(self._patience(next_due, now), read)
 
     def _due(self) -> Iterator[float]:
         """When messages are due: all of them, or those of the load's seconds. Below zero: now."""
@@ -147,7 +150,7 @@ class LoadPlayer:
             until = min(until, self._waiting[0][1].due + self._load.timeout)
         return max(0.0, until - now)
 
-    def _send(self, peers: list[Peer], due: float, number: int) -> None:
+    def _send(self, peers: Crowd, due: float, number: int) -> None:
         round_, place = divmod(number, len(self._steps))
         if self._fresh is not None and not place:
             self._fresh.begin_round()
@@ -163,34 +166,8 @@ class LoadPlayer:
             self._waiting.append((peer, sent))
             self._in_flight += 1
 
-    def _flush(self, peers: list[Peer]) -> None:
-        for peer in list(peers):
-            if peer.has_unwritten:
-                self._or_lose(peer, peers, peer.flush)
-
-    def _receive(self, peers: list[Peer], seconds: float, began: float) -> None:
-        blocked = [peer for peer in peers if peer.has_unwritten]
-        readable, writable, _ = select.select(peers, blocked, (), seconds)
-        for peer in writable:
-            self._or_lose(peer, peers, peer.flush)
-        for peer in readable:
-            if peer in peers:
-                self._or_lose(peer, peers, lambda: self._read(peer, began))  # noqa: B023 - at once
-
-    def _read(self, peer: Peer, began: float) -> None:
-        payloads = peer.read()
-        now = time.perf_counter() - began
-        for payload in payloads:
-            self._take(peer.book.receive(payload), now)
-
-    def _or_lose(self, peer: Peer, peers: list[Peer], do: Callable[[], None]) -> None:
-        """Do something with a peer that may be gone: then nothing more is sent to it."""
-        try:
-            do()
-        except Lost:
-            self.tally.lost += 1
-            peers.remove(peer)
-            peer.close()
+    def _lost(self, _: Peer) -> None:
+        self.tally.lost += 1
 
     def _take(self, found: Found, now: float) -> None:
         """Count what came."""
@@ -219,21 +196,14 @@ class LoadPlayer:
         if sent.expected.is_decision and code in self._spec.approving:
             tally.approvals += 1
             if tally.kept is not None:
-                tally.kept.append(self._approval(sent, found))
+                given = value_text(found.authorization_code, _AUTHORIZATION_CODE, self._spec)
+                tally.kept.append(approval_of(sent.message, given, self._spec))
         if found.differences:
             tally.wrong += 1
             step = self._steps[sent.step]
             which = ", ".join(f"DE{number}" for number in found.differences)
             answered = f"answered {code}" if _CODE in found.differences else "not as it was sent"
             tally.tell(f"message {step.number} ({step.mti}): {which}: {answered}")
-
-    def _approval(self, sent: Sent, found: Found) -> Approval:
-        def text(number: int) -> str:
-            place = sent.message.places.get(number)
-            return value_text(sent.message.payload[place], number, self._spec) if place else ""
-
-        code = value_text(found.authorization_code, _AUTHORIZATION_CODE, self._spec)
-        return Approval(text(_STAN), text(self._moment), text(_RRN), code)
 
     def _expire(self, now: float) -> None:
         """Wait no longer for what has no answer in time; forget what has one."""
@@ -269,6 +239,16 @@ def value_text(raw: bytes, number: int, spec: Spec) -> str:
     if field.encoding == "bcd":
         return raw.hex()[-field.length :]
     return raw.decode(field.encoding, "replace")
+
+
+def approval_of(message: Outgoing, code: str, spec: Spec) -> Approval:
+    """What the row of an approved message is found by: its DE7 too, whatever its version."""
+
+    def text(number: int) -> str:
+        place = message.places.get(number)
+        return value_text(message.payload[place], number, spec) if place else ""
+
+    return Approval(text(_STAN), text(_TRANSMITTED), text(_RRN), code)
 
 
 def _lanes(steps: Sequence[Step]) -> list[int]:

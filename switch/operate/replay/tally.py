@@ -31,7 +31,7 @@ class Approval:
     """An approval that the other side has given, by what its row is found by."""
 
     stan: str
-    moment: str
+    moment: str  #: DE7
     rrn: str
     code: str
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import operator
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from switch.operate.replay.error import ReplayError
 
@@ -33,7 +35,7 @@ _UNITS: Mapping[str, Mapping[str, float]] = {
     "share": {"%": 0.01, "": 1.0},
 }
 _FORM = re.compile(
-    r"\s*(?P<figure>[a-z]+[0-9.]*)\s*(?P<sign><=|>=|<|>|=)\s*(?P<value>\d+(?:\.\d+)?)\s*"
+    r"\s*(?P<figure>[a-z_]+[0-9.]*)\s*(?P<sign><=|>=|<|>|=)\s*(?P<value>\d+(?:\.\d+)?)\s*"
     r"(?P<unit>us|µs|ms|s|%|/s|)\s*"
 )
 _PERCENTILE = re.compile(r"p(\d{1,2}(?:\.\d+)?)")
@@ -53,12 +55,20 @@ class Threshold:
         return _COMPARISONS[self.sign](figure, self.value)
 
 
-def parse(text: str) -> Threshold:
+class Figures(Protocol):
+    """Whatever was measured."""
+
+    def figure(self, name: str) -> float:
+        """A figure by its name; not a number where there is none."""
+        ...
+
+
+def parse(text: str, counts: Sequence[str] = COUNTS) -> Threshold:
     """A threshold as it is typed. Raises `ReplayError` that says what could stand there."""
     parts = _FORM.fullmatch(text)
-    kind = _kind(parts["figure"]) if parts else None
+    kind = _kind(parts["figure"], counts) if parts else None
     if parts is None or kind is None:
-        figures = ", ".join(("p99", *TIMES, *COUNTS, *SHARES))
+        figures = ", ".join(("p99", *TIMES, *counts, *SHARES))
         raise ReplayError(f"{text!r}: give a figure, < <= > >= or =, a value; figures: {figures}")
     unit = parts["unit"].removeprefix("/s") if parts["figure"] == "rate" else parts["unit"]
     if unit not in _UNITS[kind]:
@@ -74,7 +84,21 @@ def percentile(figure: str) -> float | None:
     return float(found[1]) / 100 if found else None
 
 
-def _kind(figure: str) -> str | None:
+def missed(given: Sequence[Threshold], none_of: Sequence[str], figures: Figures) -> list[Threshold]:
+    """What does not hold: of what was given, and of the figures that must be 0 where nothing else
+    was said of them. One of those that nobody measured misses nothing.
+    """
+    said = {each.figure for each in given}
+    unsaid = [Threshold(f"{name}=0", name, "=", 0.0) for name in none_of if name not in said]
+    values = [(each, figures.figure(each.figure)) for each in (*unsaid, *given)]
+    return [
+        each
+        for each, value in values
+        if not (each.is_met(value) or (each.figure in none_of and math.isnan(value)))
+    ]
+
+
+def _kind(figure: str, counts: Sequence[str]) -> str | None:
     if figure in TIMES or percentile(figure) is not None:
         return "time"
-    return "count" if figure in COUNTS else "share" if figure in SHARES else None
+    return "count" if figure in counts else "share" if figure in SHARES else None
