@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 
-from switch.operate.replay.histogram import Histogram
+from switch.operate.histogram import Histogram
 from switch.operate.replay.tally import Tally
 from switch.operate.simulate.steps import Answer
 from switch.wire.mti import is_decided
