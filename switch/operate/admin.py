@@ -1,4 +1,4 @@
-"""The read-only admin port: health, readiness, metrics and links over HTTP."""
+"""The read-only admin port: health, readiness, metrics, links and the log over HTTP."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable
 from aiohttp import web
 
 from switch.operate.admin_error import AdminError
+from switch.operate.log_stream import LogStream
 from switch.operate.metrics import Metrics
 from switch.settings import Address
 
@@ -35,6 +36,7 @@ class Admin:
                 web.get("/api/links", self._api_links),
             ]
         )
+        LogStream().mount(app)
         self._runner = web.AppRunner(app, access_log=None)
 
     async def start(self) -> None:
