@@ -12,6 +12,7 @@ from switch.commands import (
     messages,
     replaying,
     serving,
+    tailing,
     vault_keys,
     zone_keys,
 )
@@ -30,6 +31,7 @@ __all__ = [
     "messages",
     "replaying",
     "serving",
+    "tailing",
     "vault_keys",
     "zone_keys",
 ]
