@@ -63,6 +63,13 @@ def recipes() -> list[tuple[str, str]]:
     return RECIPE.findall(PAGE)
 
 
+def tails() -> list[tuple[str, str]]:
+    """Options of `switch tail`, and what it shows of the recorded log."""
+    return re.findall(
+        r"^    switch tail switch\.log (-[^\n]*)\n\n```\n(.*?)^```$", PAGE, re.M | re.S
+    )
+
+
 def table_of(heading: str) -> set[str]:
     """The names in the first column of the table with that heading."""
     _, rest = re.split(rf"^\| {re.escape(heading)} \|.*\n\|---", PAGE, maxsplit=1, flags=re.M)

@@ -21,6 +21,7 @@ from switch.log_fields import FIELDS, CanonicalFields
 from tests import log_page
 from tests.process import PATIENCE_SECONDS
 from tests.traffic import GOLDEN, ROOT
+from tests.typed import typed
 
 RECORDED = GOLDEN / "log.jsonl"
 
@@ -141,6 +142,13 @@ def test_recorded_lines_are_as_documented() -> None:
     )
     assert {"message", "link_state", "shedding", "shedding_ended", "message_error",
             "database_died", "stopped"} <= {line["event"] for line in lines}  # fmt: skip
+
+
+def test_what_tail_shows() -> None:
+    """The page shows what `switch tail` does of the recorded log."""
+    [(words, shown)] = log_page.tails()
+    said = typed("tail", str(RECORDED), *words.split())
+    assert (0, shown) == (said.exit_code, said.stdout)
 
 
 @pytest.mark.skipif(shutil.which("jq") is None, reason="needs jq (Debian: apt-get install jq)")
