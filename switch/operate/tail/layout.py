@@ -4,6 +4,7 @@ The lines of a log in columns, for people. Without I/O.
 Compact fits a terminal of a hundred columns: time, link, MTI, RRN, last four digits, amount, time
 taken, DE39, and our reason with what else there is to say. Wide shows all that a line has. What a
 peer wrote is shown without its control characters: a merchant's name must not move the cursor.
+Plain escape sequences, no rich: with it a line took 220 µs instead of 16.
 """
 
 from __future__ import annotations
