@@ -15,20 +15,29 @@ import re
 import sys
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, TypedDict, cast
+from typing import Any, cast
 
 import orjson
 import structlog
 from structlog.typing import EventDict, FilteringBoundLogger, Processor, WrappedLogger
 
-from switch.log_fields import CLEANERS, FIELDS, scrub
+from switch.log_fields import CLEANERS, FIELDS, CanonicalFields, scrub
 from switch.log_writer import LogWriter
 
-__all__ = ["CanonicalFields", "LogFieldError", "LogWriter", "MessageLog", "configure", "get_logger"]
+__all__ = [
+    "CanonicalFields",
+    "LogFieldError",
+    "LogWriter",
+    "MessageLog",
+    "configure",
+    "get_logger",
+    "listen",
+    "lost_line",
+]
 
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
 #: Characters of a text, after which it is cut.
@@ -54,40 +63,6 @@ class LogFieldError(ValueError):
     """A log line was given what it may not hold. Raised only in strict mode, by tests."""
 
 
-class CanonicalFields(TypedDict, total=False):
-    """What the one line of a message tells; `log_fields.FIELDS` says what each means."""
-
-    link: str
-    mti: str | None
-    stan: str | None
-    rrn: str | None
-    pan: str | None
-    amount_minor: int | None
-    currency: str | None
-    mcc: str | None
-    merchant: str | None
-    terminal: str | None
-    entry_mode: str | None
-    tvr: str | None
-    cvr: str | None
-    reason: str | None
-    response_code: str | None
-    authorization_code: str | None
-    effect: str | None
-    repeat: bool | None
-    outcome: str | None
-    problem: str | None
-    parse_us: int | None
-    mac_us: int | None
-    find_us: int | None
-    hsm_us: int | None
-    ledger_us: int | None
-    reply_us: int | None
-    total_us: int | None
-    batch: int | None
-    left_ms: float | None
-
-
 _CANONICAL = frozenset(CanonicalFields.__annotations__)
 
 
@@ -98,10 +73,13 @@ class _Output:
     writer: LogWriter | None = None
     rank: int = LEVELS["info"]
     strict: bool = False
+    listener: Callable[[bytes], None] | None = None
 
     def put(self, line: bytes) -> None:
         if self.writer is not None:
             self.writer.write(line)
+        if self.listener is not None:
+            self.listener(line)
 
     # The names by which structlog hands over a line.
     debug = info = warning = error = critical = put
@@ -117,13 +95,18 @@ def configure(level: str, queue_max: int, stream_fd: int = 1, *, strict: bool = 
     raises `LogFieldError`; otherwise it is left out and counted. Warnings of
     libraries go the same way.
     """
-    _output.writer = LogWriter(queue_max, stream_fd, _lost_line)
+    _output.writer = LogWriter(queue_max, stream_fd, lost_line)
     _output.rank = LEVELS[level]
     _output.strict = strict
     root = logging.getLogger()
     if _libraries not in root.handlers:
         root.addHandler(_libraries)
     return _output.writer
+
+
+def listen(listener: Callable[[bytes], None] | None) -> None:
+    """Give every line to one listener too, in the thread that writes it; None ends that."""
+    _output.listener = listener
 
 
 def get_logger(name: str) -> FilteringBoundLogger:
@@ -280,7 +263,8 @@ def _second(second: int) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
 
 
-def _lost_line(count: int) -> bytes:
+def lost_line(count: int) -> bytes:
+    """The line that tells a reader how many lines are missing before it."""
     head = {"time": _now(), "level": "warning", "event": "log_lines_lost"}
     return _render(None, "warning", head | {"logger": "log", "count": count})
 

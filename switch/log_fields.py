@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from typing import TypedDict
 
 from switch.mask import PAN_MAX, PAN_MIN, mask_pan
 
@@ -74,6 +75,41 @@ FIELDS: dict[str, str] = {
     "count": "how many",
     "seconds": "how long",
 }
+
+
+class CanonicalFields(TypedDict, total=False):
+    """What the one line of a message tells, in this order."""
+
+    link: str
+    mti: str | None
+    stan: str | None
+    rrn: str | None
+    pan: str | None
+    amount_minor: int | None
+    currency: str | None
+    mcc: str | None
+    merchant: str | None
+    terminal: str | None
+    entry_mode: str | None
+    tvr: str | None
+    cvr: str | None
+    reason: str | None
+    response_code: str | None
+    authorization_code: str | None
+    effect: str | None
+    repeat: bool | None
+    outcome: str | None
+    problem: str | None
+    parse_us: int | None
+    mac_us: int | None
+    find_us: int | None
+    hsm_us: int | None
+    ledger_us: int | None
+    reply_us: int | None
+    total_us: int | None
+    batch: int | None
+    left_ms: float | None
+
 
 #: A run this long may be a PAN; one longer than any PAN may hold one.
 _DIGITS = re.compile(rf"[0-9](?:[ -]?[0-9]){{{PAN_MIN - 1},}}")

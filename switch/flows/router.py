@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 
 from keys.hsm import HsmRejected, HsmUnavailable
 from specs.spec import Spec
@@ -16,7 +17,8 @@ from switch.flows.issuer import Issuer
 from switch.flows.key_exchange import KeyExchanges
 from switch.flows.network import manage
 from switch.flows.reply import Reply, answer
-from switch.ledger.errors import LedgerUnavailable
+from switch.flows.shedding import Shedding
+from switch.ledger.errors import LedgerUnavailable, Overloaded
 from switch.ledger.unwind import JournalError
 from switch.rules.reason import Reason
 from switch.wire import mti
@@ -58,6 +60,7 @@ class Router:
         self._issuer = issuer
         self._on_event = on_event
         self._macs = Authentication(link, spec, issuer)
+        self.shedding = Shedding(partial(on_event, link=link))
         #: Takes a response; false where nobody asked for it.
         self.on_response: Callable[[Message], bool] = lambda _: False
 
@@ -107,7 +110,9 @@ class Router:
                     return None
                 exchange.reply = manage(request)
                 at_once(self._encode(exchange))
-            elif self._macs.is_inline or not is_mac_due:
+                return exchange
+            self.shedding.refused("overload")
+            if self._macs.is_inline or not is_mac_due:
                 at_once(self._answer_fault(exchange, Reason.UNAVAILABLE))
         except MessageError as error:
             self._unreadable(exchange, error)
@@ -144,6 +149,8 @@ class Router:
             assert exchange.message is not None  # noqa: S101 - nothing is asked before it is read
             if not _is_refusable(exchange.message):
                 return None  # not booked, so not answered: the sender repeats it
+            if isinstance(error, Overloaded):
+                self.shedding.refused(exchange.fault)
             return _refusal(exchange.message, self._spec, Reason.UNAVAILABLE)
 
     async def _read(self, exchange: Exchange, payload: bytes) -> Message:

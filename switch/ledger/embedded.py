@@ -117,7 +117,7 @@ class EmbeddedPostgres:
 
         `on_event` gets "database_died", then "database_restarted" (`seconds`
         since it was seen dead), and between them "database_restart_failed"
-        (`reason`) whenever the reason is a new one: it is tried again every
+        (`problem`) whenever it is a new one: it is tried again every
         `WATCH_SECONDS`.
         """
         died: float | None = None
@@ -133,7 +133,7 @@ class EmbeddedPostgres:
                 await self.ensure_running()
             except EmbeddedError as error:
                 if reason != (reason := str(error)):
-                    on_event("database_restart_failed", reason=reason)
+                    on_event("database_restart_failed", problem=reason)
             else:
                 on_event("database_restarted", seconds=round(time.monotonic() - died, 3))
                 died = None

@@ -175,6 +175,7 @@ class Link:
         if self._server is not None:
             self._server.close()
         self._door.close()
+        self._router.shedding.end()
         await asyncio.gather(*(dialer.stop() for dialer in self._dialers))
         await asyncio.gather(*(session.sign_off() for session in self._connections.values()))
         for connection in self._connections:

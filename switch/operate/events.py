@@ -10,64 +10,10 @@ from structlog.typing import FilteringBoundLogger
 from specs.emv_results import cvr_names, tvr_names
 from switch.flows.exchange import Exchange
 from switch.log import CanonicalFields, MessageLog
+from switch.log_events import NOTABLE, level_of
 from switch.mask import mask_pan
 from switch.operate.metrics import Metrics
 from switch.wire.values import FieldUnreadable
-
-#: Events that an operator should look at, and those that are somebody's fault.
-WARNINGS = frozenset(
-    {
-        "admin_refused",
-        "booking_unanswered",
-        "connection_refused",
-        "database_down",
-        "database_died",
-        "development_keys",
-        "dial_failed",
-        "file_update_put_off",
-        "file_update_unanswered",
-        "frame_error",
-        "hsm_breaker",
-        "hsm_waiting",
-        "frame_timeout",
-        "idle_timeout",
-        "key_exchange_unanswered",
-        "late_approval_unwound",
-        "late_request_settled",
-        "late_response",
-        "mac_mismatch",
-        "mac_not_made",
-        "message_error",
-        "message_rejected",
-        "network_unanswered",
-        "peer_not_reading",
-        "pin_block_unreadable",
-        "software_hsm",
-        "tls_broken",
-        "tls_certificate_expiring",
-        "tls_refused",
-        "unsolicited_response",
-        "untold_not_noted",
-        "vault_waiting",
-        "zone_key_refused",
-        "zone_key_unusable",
-    }
-)
-ERRORS = frozenset(
-    {
-        "database_restart_failed",
-        "fault",
-        "file_update_failed",
-        "file_update_refused",
-        "key_exchange_failed",
-        "key_exchange_refused",
-        "sign_on_refused",
-        "sweep_failed",
-        "tls_reload_failed",
-        "unwind_failed",
-        "zone_keys_failed",
-    }
-)
 
 
 class Operator:
@@ -77,19 +23,15 @@ class Operator:
         self._log = log
         self._messages = MessageLog(log)
         self._metrics = metrics
-        metrics.expect_events(WARNINGS | ERRORS)
+        metrics.expect_events(NOTABLE)
 
     def event(self, name: str, /, **fields: Any) -> None:
         """Something happened."""
         self._metrics.event(name)
         if isinstance(fields.get("error"), BaseException):
             fields["exc_info"] = fields.pop("error")  # the log says its kind, and no value
-        if name in ERRORS:
-            self._log.error(name, **fields)
-        elif name in WARNINGS:
-            self._log.warning(name, **fields)
-        else:
-            self._log.info(name, **fields)
+        tell = getattr(self._log, level_of(name, fields.get("state")))
+        tell(name, **fields)
 
     def exchange(self, exchange: Exchange) -> None:
         """A message and its answer are done: write its one line."""

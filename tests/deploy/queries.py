@@ -10,10 +10,12 @@ from typing import Any
 import promql_parser
 import yaml
 
-from switch.operate.events import ERRORS, WARNINGS
+from switch.log_events import EVENTS, NOTABLE
 from tests.traffic import ROOT
 
-__all__ = ["ERRORS", "WARNINGS"]
+#: Events by their level.
+ERRORS = frozenset(name for name in NOTABLE if EVENTS[name].level == "error")
+WARNINGS = NOTABLE - ERRORS
 
 RULES = ROOT / "deploy/prometheus/alerts.yml"
 DASHBOARD = ROOT / "deploy/grafana/switch.json"

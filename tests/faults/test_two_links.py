@@ -21,7 +21,7 @@ from tests.faults.load import Load, loading, settled
 from tests.faults.purchases import repeat, reversal
 from tests.faults.slow import Connection, hold_state, make_quick, make_slow
 from tests.faults.statement_points import broken_rules
-from tests.process import PATIENCE_SECONDS, Switch, running
+from tests.process import PATIENCE_SECONDS, Switch, running, until
 from tests.traffic import add_load_cards, code, load_card, purchase
 
 CARDS = 200
@@ -89,6 +89,11 @@ async def steadily(client: Client, load: Load, count: int) -> Counter[str]:
     return sum(await asyncio.gather(*sending), Counter())
 
 
+def told_as_shed(switch: Switch) -> int:
+    """How many were refused in all bursts that are over."""
+    return sum(line["count"] for line in switch.lines("shedding_ended"))
+
+
 async def test_a_flood_over_one_link(switch: Switch, ledger: Connection) -> None:
     """Ten times too much over one link: 91 at once or decided in time; the other link is served.
 
@@ -114,6 +119,8 @@ async def test_a_flood_over_one_link(switch: Switch, ledger: Connection) -> None
     assert min(line["left_ms"] for line in lines) > 0
     at_once = [line for line in lines if line["problem"] in ("overload", "Overloaded")]
     assert len(at_once) > FLOOD * TICKS / 2
+    await asyncio.to_thread(until, lambda: len(at_once) == told_as_shed(switch), "an end of it")
+    assert len(switch.lines("shedding")) <= 2 * TICKS
     await settled(ledger, load)
 
 

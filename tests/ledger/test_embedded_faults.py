@@ -85,7 +85,7 @@ async def test_watch(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         control.rename(folder / "pg_control")  # what a start cannot do without
         os.kill(server_pid(folder), signal.SIGKILL)
         assert "could not find the database system" in str(
-            (await told("database_restart_failed"))["reason"]
+            (await told("database_restart_failed"))["problem"]
         )
         (folder / "pg_control").rename(control)
         seconds = (await told("database_restarted"))["seconds"]

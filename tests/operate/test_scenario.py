@@ -18,6 +18,7 @@ from specs.spec import load as load_spec
 from switch.operate.replay.scenario import Step, read_scenario
 from switch.operate.why import Place, explain
 from switch.wire.message import Message, encode
+from tests import log_page
 from tests.process import Switch, running, until
 from tests.traffic import GOLDEN
 from tests.typed import typed
@@ -93,6 +94,11 @@ def test_a_second_day_repeats_the_first(switch: Switch) -> None:
     ]
     assert decided
     assert {True} == {line["repeat"] for line in decided}
+
+
+def test_every_line_is_as_documented(switch: Switch) -> None:
+    """What a whole day writes has known fields of their types, an event and a level."""
+    assert [] == [said for line in switch.lines() for said in log_page.problems(line)]
 
 
 def test_a_replay_tells_what_was_different(switch: Switch, tmp_path: Path) -> None:

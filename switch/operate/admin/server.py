@@ -13,6 +13,7 @@ from switch.operate.admin.guard import Guard, OnEvent, add_headers
 from switch.operate.admin.live import Viewers
 from switch.operate.admin.pulse import Pulse, Watched
 from switch.operate.admin_error import AdminError
+from switch.operate.log_stream import LogStream
 from switch.settings import Address
 
 #: How long a stopping port waits for answers that are under way, in seconds.
@@ -58,6 +59,7 @@ class Admin:
                 web.get("/api/why/{place}", asking.why),
             ]
         )
+        LogStream().mount(app)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=STOP_SECONDS)
 
     async def start(self) -> None:

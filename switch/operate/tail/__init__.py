@@ -1,0 +1,1 @@
+"""The log for people: lines in, lines out. Only `files` and `remote` read anything."""
