@@ -78,7 +78,6 @@ SETTINGS: list[tuple[str, str, Words]] = [
     ("links__0__mac_key",      "none",                  ("mac_key", "zak")),
     ("links__0__mac_key",      "zpk_aes",               ("mac_key", "TDES", "iso9797-1-alg3")),
     ("admin__listen",          "0.0.0.0:8580",          ("admin.listen", "loopback")),
-    ("admin__token_file",      "no.token",              ("admin.token_file", "No such file")),
     ("hsm__keys",              "no.toml",               ("hsm.keys",)),
     ("database__url",          "mysql://x",             ("database.url",)),
     ("database__url",          NO_DATABASE["database__url"], (NOWHERE,)),
