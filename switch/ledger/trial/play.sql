@@ -30,6 +30,7 @@ BEGIN
             WHEN 'posting'     THEN PERFORM trial_post_v1(v_event);
             WHEN 'action'      THEN PERFORM trial_act_v1(v_event);
             WHEN 'begin'       THEN PERFORM trial_begin_v1(p_from);
+            WHEN 'end'         THEN NULL;  -- what was to expire until then is over
         END CASE;
         v_last := v_event.ordinal;
     END LOOP;

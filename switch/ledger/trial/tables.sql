@@ -54,7 +54,7 @@ CREATE TABLE trial_answers (
 CREATE TABLE trial_events (
     ordinal     bigint PRIMARY KEY,
     moment      timestamptz NOT NULL,
-    what        text NOT NULL,  -- request, booking, presentment, unwinding, mark, posting, action, begin
+    what        text NOT NULL,  -- request, booking, presentment, unwinding, mark, posting, action, begin, end
     account_id  bigint,
     item        bigint,         -- the row's number, the posting's, the action's
     clue        bytea);         -- of a mark
@@ -122,7 +122,9 @@ BEGIN
         SELECT done_at, 'action', account_id, action_id, NULL FROM trial_actions
          WHERE done_at < p_to
          UNION ALL
-        SELECT p_from, 'begin', NULL, NULL, NULL) AS e(moment, what, account_id, item, clue);
+        SELECT p_from, 'begin', NULL, NULL, NULL
+         UNION ALL
+        SELECT p_to, 'end', NULL, NULL, NULL) AS e(moment, what, account_id, item, clue);
     GET DIAGNOSTICS v_events = ROW_COUNT;
     ANALYZE;
     RETURN v_events;

@@ -43,13 +43,6 @@ WIDE = [
 _WIDE_MINOR = 10**12
 
 
-@dataclass(frozen=True)
-class Later(Step):
-    """So many days later."""
-
-    days: float = 1.0
-
-
 @dataclass
 class Deed:
     """One thing that was done to a ledger, so that it can be done to another."""
@@ -68,6 +61,7 @@ async def prepare(url: str) -> None:
     await connection.close()
     await migrate(with_path(url))
     books = await Books.open(url)
+    await books.connection.execute(QUERIES["make_partitions"], 12)
     await arrange(books)
     await books.connection.close()
 
@@ -112,9 +106,9 @@ async def make_worlds(house: House, count: int) -> list[World]:
 class Player:
     """Plays steps on the cards of a world, and notes what it did."""
 
-    def __init__(self, house: House, world: World) -> None:
-        self.house, self.world = house, world
-        self.deeds: list[Deed] = []
+    def __init__(self, house: House, world: World, deeds: list[Deed]) -> None:
+        """What it does is appended to the deeds."""
+        self.house, self.world, self.deeds = house, world, deeds
         self._sent: list[tuple[Send, Deed]] = []
         self._undo: dict[int, tuple[int, bytes, str]] = {}
         self._codes: dict[tuple[int, int], str] = {}
@@ -127,8 +121,6 @@ class Player:
                     await self._first(step)
                 case Again() | Unwind() if last := self._last(step):
                     await (self._again(last) if isinstance(step, Again) else self._unwind(last))
-                case Later():
-                    await self.do(Deed(days=step.days))
 
     async def do(self, deed: Deed) -> Mapping[int, str]:
         """Do one thing, and note it; gives the fields of an answer."""
@@ -185,31 +177,32 @@ async def now(house: House) -> datetime:
     return moment
 
 
-# What is compared: rows by their keys, which are the same in both ledgers.
-
-MESSAGES = """
-SELECT z.account_id, z.message_key, z.mti, z.stan, z.rrn, z.reason, z.partial_minor,
-       z.available_minor, z.standing_minor, z.posted_minor, z.using_minor, z.using_cash_minor,
-       z.reversed_at IS NULL AS stands, z.unwound_at IS NULL AS is_told
-  FROM authorizations AS z
- WHERE z.account_id = ANY ($1) AND z.received_at >= $2 AND z.received_at < $3
-"""
-BALANCES = """
-SELECT account_id, posted_minor, held_minor FROM accounts WHERE account_id = ANY ($1)
-"""
-USE = """
-SELECT u.account_id, u.card_id, u.scope, u.period, u.period_start, u.amount_minor, u.count
-  FROM limit_usage AS u
-  JOIN cards    AS c ON c.account_id = u.account_id AND c.card_id = u.card_id
-  JOIN programs AS p ON p.program_id = c.program_id
- WHERE u.account_id = ANY ($1) AND u.count > 0
-   AND u.period_start >= period_start_v1(u.period, $2, p.time_zone, p.week_starts)
-"""
-HOLDS = """
-SELECT z.message_key, h.amount_minor
-  FROM holds AS h
-  JOIN authorizations AS z ON z.account_id = h.account_id
-   AND z.authorization_id = h.authorization_id AND z.received_at = h.received_at
- WHERE h.account_id = ANY ($1) AND h.state = 'open'
-"""
-PLAYED = "SELECT account_id FROM accounts WHERE account_id > 0"
+#: What is compared of some accounts, $1, from $2 until $3: by what is the same in both ledgers.
+COMPARED = {
+    "messages": """
+        SELECT z.account_id, z.message_key, z.mti, z.stan, z.rrn, z.reason, z.partial_minor,
+               z.available_minor, z.standing_minor, z.posted_minor, z.using_minor,
+               z.using_cash_minor, z.reversed_at IS NULL, z.unwound_at IS NULL
+          FROM authorizations AS z
+         WHERE z.account_id = ANY ($1) AND z.received_at >= $2 AND z.received_at < $3
+    """,
+    "balances": """
+        SELECT account_id, posted_minor, held_minor FROM accounts
+         WHERE account_id = ANY ($1) AND $2::timestamptz < $3::timestamptz
+    """,
+    "holds": """
+        SELECT z.message_key, h.amount_minor
+          FROM holds AS h
+          JOIN authorizations AS z ON z.account_id = h.account_id
+           AND z.authorization_id = h.authorization_id AND z.received_at = h.received_at
+         WHERE h.account_id = ANY ($1) AND h.state = 'open' AND $2::timestamptz < $3::timestamptz
+    """,
+    "use": """
+        SELECT u.account_id, u.card_id, u.scope, u.period, u.period_start, u.amount_minor, u.count
+          FROM limit_usage AS u
+          JOIN cards    AS c ON c.account_id = u.account_id AND c.card_id = u.card_id
+          JOIN programs AS p ON p.program_id = c.program_id
+         WHERE u.account_id = ANY ($1) AND u.count > 0 AND $2 < $3::timestamptz
+           AND u.period_start >= period_start_v1(u.period, $2, p.time_zone, p.week_starts)
+    """,
+}
