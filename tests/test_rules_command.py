@@ -130,7 +130,7 @@ REFUSED = [
     (("--to", "2999-01-01"), "--to: lies in the future"),
     (("--to", "2025-12-31"), "--from: must be before --to"),
     (("--to", "noon"),
-     "Invalid value for '--to': must be a moment like 2026-11-22 or 2026-11-22T18:00+01:00"),
+     "Invalid value for '--to': must be like 2026-11-22, or 2026-11-22T18:00+01:00"),
     (("--scratch", "postgresql://127.0.0.1:1/none"),
      "--scratch: no connection to that database: Connection refused"),
 ]  # fmt: skip

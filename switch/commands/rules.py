@@ -6,15 +6,15 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import click
 import orjson
 
 from switch import prepare
 from switch.commands.base import Refusal, main, to_the_end
-from switch.commands.operator import looking, progress
+from switch.commands.operator import checked, looking, progress
 from switch.commands.schema import check_schema
+from switch.operate.issuing_values import ValueProblem
 from switch.operate.trial import (
     Outcome,
     Period,
@@ -32,20 +32,13 @@ from switch.settings import Settings
 _EXAMPLES_MOST = 1_000_000
 
 
-class Moment(click.ParamType):
+def _moment(text: str) -> datetime:
     """A moment: ISO 8601; a date is its first moment; UTC, unless it says otherwise."""
-
-    name = "moment"
-
-    def convert(self, value: Any, parameter: Any, context: Any) -> datetime:
-        """Read it, or refuse it."""
-        if isinstance(value, datetime):
-            return value
-        try:
-            moment = datetime.fromisoformat(value)
-        except ValueError:
-            self.fail("must be a moment like 2026-11-22 or 2026-11-22T18:00+01:00", parameter)
-        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueProblem("must be like 2026-11-22, or 2026-11-22T18:00+01:00") from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 @main.group()
@@ -61,11 +54,12 @@ def rules() -> None:
 @click.option(
     "--from",
     "begin",
-    type=Moment(),
     required=True,
+    callback=checked(_moment),
     help="When the period begins: 2026-11-22, 2026-11-22T18:00+01:00. UTC without a zone.",
 )
-@click.option("--to", "end", type=Moment(), help="Before when it ends; now where it is not given.")
+@click.option("--to", "end", callback=checked(_moment),
+              help="Before when it ends; now where it is not given.")  # fmt: skip
 @click.option(
     "--examples",
     type=click.IntRange(0, _EXAMPLES_MOST),

@@ -55,17 +55,13 @@ class RulesError(TrialError):
     """A file of rules that cannot be used: names the key and says what it must be."""
 
 
-def _list_of(parse: Callable[[str], Any]) -> Any:
-    return tuple[Annotated[str, AfterValidator(parse)], ...]
-
-
-def _whole(most: int, least: int = 0) -> Any:
+def _whole(least: int, most: int) -> Callable[[int], int]:
     def check(value: int) -> int:
         if not least <= value <= most:
             raise ValueError(f"must be {least} to {most}")
         return value
 
-    return Annotated[int, AfterValidator(check)]
+    return check
 
 
 def _channel(text: str) -> str:
@@ -84,6 +80,16 @@ def _countries(value: Any) -> Any:
     return () if value == "all" else value
 
 
+_Amount = Annotated[str, BeforeValidator(_as_written)]
+_Count = Annotated[int, AfterValidator(_whole(0, _COUNT_MAX))]
+_CardNumber = Annotated[int, AfterValidator(_whole(1, _CARD_MAX))]
+_Name = Annotated[str, AfterValidator(values.name)]
+_Currency = Annotated[str, AfterValidator(values.currency)]
+_Channel = Annotated[str, AfterValidator(_channel)]
+_Mcc = Annotated[str, AfterValidator(values.mcc)]
+_Country = Annotated[str, AfterValidator(values.country)]
+
+
 class _Table(BaseModel):
     """A table of the file: nothing unknown in it, and nothing taken for what it is not."""
 
@@ -95,10 +101,8 @@ class LimitRule(_Table):
 
     scope: Literal["all", "purchase", "cash", "ecommerce", "contactless"]
     period: Literal["transaction", "day", "week", "month"]
-    amount: Annotated[str, BeforeValidator(_as_written)] | None = (
-        None  #: major units; none: as it was
-    )
-    count: _whole(_COUNT_MAX) | None = None  # type: ignore[valid-type]  #: none: as it was
+    amount: _Amount | None = None  #: major units; none: as it was
+    count: _Count | None = None  #: none: as it was
     remove: bool = False
 
     @model_validator(mode="after")
@@ -113,12 +117,12 @@ class LimitRule(_Table):
 class ControlRules(_Table):
     """Where cards may be used, as `switch cards set-controls` changes it."""
 
-    block_channels: _list_of(_channel) = ()
-    allow_channels: _list_of(_channel) = ()
-    block_mccs: _list_of(values.mcc) = ()
-    allow_mccs: _list_of(values.mcc) = ()
+    block_channels: tuple[_Channel, ...] = ()
+    allow_channels: tuple[_Channel, ...] = ()
+    block_mccs: tuple[_Mcc, ...] = ()
+    allow_mccs: tuple[_Mcc, ...] = ()
     #: Empty: every country; none: as it was.
-    countries: Annotated[_list_of(values.country), BeforeValidator(_countries)] | None = None
+    countries: Annotated[tuple[_Country, ...], BeforeValidator(_countries)] | None = None
 
     @model_validator(mode="after")
     def _is_one_or_the_other(self) -> Self:
@@ -142,9 +146,9 @@ class ControlRules(_Table):
 class Rules(_Table):
     """What is tried, and for which cards."""
 
-    programs: _list_of(values.name) | None = None  #: none: all
-    cards: tuple[_whole(_CARD_MAX, 1), ...] | None = None  # type: ignore[valid-type]  #: by number
-    currency: Annotated[str, AfterValidator(values.currency)] | None = None
+    programs: tuple[_Name, ...] | None = None  #: none: all
+    cards: tuple[_CardNumber, ...] | None = None  #: by number; none: all
+    currency: _Currency | None = None
     limits: tuple[LimitRule, ...] = ()
     controls: ControlRules | None = None
 

@@ -84,17 +84,14 @@ async def story(shared_database: str, house: House, scratch: str) -> Trying:
     return Trying(shared_database, scratch, await Day.begin(house))
 
 
-async def _balance(url: str, account_id: int) -> tuple[int, int]:
+async def balance(url: str, account_id: int) -> tuple[Any, ...]:
     """What an account has posted and held."""
     connection = await asyncpg.connect(url)
-    try:
-        return tuple(  # type: ignore[return-value]
-            await connection.fetchrow(
-                "SELECT posted_minor, held_minor FROM accounts WHERE account_id = $1", account_id
-            )
-        )
-    finally:
-        await connection.close()
+    rows = await connection.fetch(
+        "SELECT posted_minor, held_minor FROM accounts WHERE account_id = $1", account_id
+    )
+    await connection.close()
+    return tuple(rows[0])
 
 
 def others(outcome: Outcome) -> list[tuple[str, str, int]]:
@@ -208,8 +205,8 @@ async def test_purchases_that_reach_into_the_period(story: Trying) -> None:
     outcome = await story.by()
     assert [] == others(outcome)
     assert {} == beside(outcome)
-    outcome_balance = await _balance(story.scratch, story.day.account_id)
-    assert await _balance(story.url, story.day.account_id) == outcome_balance
+    account = story.day.account_id
+    assert await balance(story.url, account) == await balance(story.scratch, account)
 
 
 async def test_rows_of_an_older_version(story: Trying) -> None:
@@ -240,7 +237,7 @@ async def test_presentments(story: Trying, books: Books) -> None:
     outcome = await story.by()
     assert [] == others(outcome)
     assert {} == beside(outcome)
-    assert await _balance(story.url, account) == await _balance(story.scratch, account)
+    assert await balance(story.url, account) == await balance(story.scratch, account)
     assert [] == [str(one) for one in await audit(story.scratch) if one.wrong]
 
 

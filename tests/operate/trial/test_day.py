@@ -52,7 +52,7 @@ LIMITS = [
     ("cash", "day", 25_000, None),
     ("purchase", "day", 160_000, 3),
 ]
-CONTROLS = (["ecommerce"], [], [], ["7995"], True, None)
+CONTROLS: tuple[Any, ...] = (["ecommerce"], [], [], ["7995"], True, None)
 
 ROWS = """
 SELECT mti, stan, rrn, reason, partial_minor, available_minor FROM authorizations
@@ -162,4 +162,13 @@ def test_a_trial_is_a_second_day(
     assert real == tried
 
     told = json.loads(said.stdout)
-    print(json.dumps(told, indent=1))
+    changed = {
+        (row["was"], row["now"]): row["number"] for row in told["answers"] if row["is_other"]
+    }
+    assert {
+        ("approved", "limit_amount"): 6, ("approved", "not_permitted"): 2,
+        ("limit_amount", "approved"): 2, ("not_permitted", "approved"): 2,
+        ("insufficient_funds", "approved"): 1, ("limit_count", "approved"): 1,
+    } == changed  # fmt: skip
+    completed = [{"number": 1, "currency": "978", "amount_minor": 6_235}]
+    assert {"booked_all_the_same": completed} == told["beside"]

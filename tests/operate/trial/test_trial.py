@@ -29,9 +29,10 @@ from tests.operate.trial.timed import (
 )
 
 #: How many worlds of three cards live beside each other, and what happens to each in a chapter.
-WORLDS, STEPS = 4, 12
+WORLDS, STEPS = 4, 10
 
-TRIALS = int(os.environ.get("TRIALS", "3"))
+#: How many lives are tried; many more by hand, with TRIALS=100.
+TRIALS = int(os.environ.get("TRIALS", "2"))
 
 #: By which limits the second half of a life is decided; those of before are never reached.
 NARROW: Mapping[str, Any] = {
@@ -44,8 +45,6 @@ NARROW: Mapping[str, Any] = {
     )
 }
 SAME: Mapping[str, Any] = {}
-#: By seed; many more by hand: TRIALS=100.
-LIVES = [(seed, SAME if seed % 3 == 0 else NARROW) for seed in range(1, TRIALS + 1)]
 
 _NEVER = datetime(9999, 1, 1, tzinfo=UTC)
 
@@ -195,26 +194,23 @@ def any_chapter(chance: random.Random, place: int) -> Chapter:
     )
 
 
-@pytest.mark.parametrize(("seed", "changed"), LIVES, ids=str)
+@pytest.mark.parametrize("seed", range(1, TRIALS + 1))
 async def test_any_life(
-    postgres_server: PostgresServer, timed: str, quick_path: Path, seed: int,
-    changed: Mapping[str, Any],
-) -> None:  # fmt: skip
-    """Whatever messages came, over days: a trial of other limits is a real run by them."""
+    postgres_server: PostgresServer, timed: str, quick_path: Path, seed: int
+) -> None:
+    """Whatever messages came, over days: a trial of other limits is a real run by them, and one of
+    none tells no difference.
+    """
     chance = random.Random(seed)
+    changed = NARROW if seed % 2 else SAME
     chapters = [any_chapter(chance, place) for place in range(5)]
     rules = Rules.model_validate(changed)
     outcome, wrong = await lived(
         postgres_server, timed, quick_path, chapters[:2], chapters[2:], rules
     )
-    if wrong:
-        import pprint
-
-        Path(f"/tmp/wrong{seed}.txt").write_text(pprint.pformat(wrong, width=200))
     assert {} == wrong
     assert {"accounts_astray", "bookings_of_before"}.isdisjoint(
         row["what"] for row in outcome.beside
     )
     assert outcome.requests > WORLDS * STEPS / 2
     assert outcome.others > outcome.requests / 20 if changed else 0 == outcome.others
-    print(outcome.requests, outcome.others, outcome.accounts)
