@@ -17,7 +17,7 @@ import asyncpg
 
 from switch.ledger.embedded import EmbeddedPostgres
 from switch.ledger.lane import SESSION
-from switch.ledger.migrate import migrate
+from switch.ledger.migrate import described, migrate
 from switch.ledger.queries import TRIAL, TRIAL_SCRIPTS
 from switch.operate.trial.error import TrialError
 
@@ -50,17 +50,27 @@ async def scratch_database(url: str | None) -> AsyncIterator[asyncpg.Connection]
 async def _opened(url: str) -> AsyncIterator[asyncpg.Connection]:
     connection = await _connected(url)
     try:
-        if not await connection.fetchval(TRIAL["is_new"]):
-            raise TrialError("--scratch: that database is not empty: name an empty one")
-        await connection.execute(TRIAL["clock"])  # defaults of tables take it where it is first
-        await migrate(with_path(url))
-        for script in TRIAL_SCRIPTS:
-            await connection.execute(script)
+        await _make(connection, url)
         yield connection
-    except asyncpg.InsufficientPrivilegeError:
-        raise TrialError("--scratch: its role may not make tables: name the owner's URL") from None
+    except (OSError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError):
+        raise TrialError("the connection to the scratch database was lost: run it again") from None
+    except asyncpg.PostgresError as error:
+        raise TrialError(f"the scratch database: {described(error)}") from None
     finally:
         await connection.close()
+
+
+async def _make(connection: asyncpg.Connection, url: str) -> None:
+    """The ledger's schema over a clock that is set, and the trial's own tables and functions."""
+    if not await connection.fetchval(TRIAL["is_new"]):
+        raise TrialError("--scratch: that database is not empty: name an empty one")
+    try:
+        await connection.execute(TRIAL["clock"])  # before the tables, whose defaults take it
+    except asyncpg.InsufficientPrivilegeError:
+        raise TrialError("--scratch: its role may not make tables: name the owner's URL") from None
+    await migrate(with_path(url))
+    for script in TRIAL_SCRIPTS:
+        await connection.execute(script)
 
 
 async def _connected(url: str) -> asyncpg.Connection:

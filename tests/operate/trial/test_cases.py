@@ -18,7 +18,7 @@ from switch.operate.audit import audit
 from switch.operate.trial import Outcome, Period, Rules, TrialError, scratch_database, try_rules
 from tests.conftest import PostgresServer
 from tests.flows.day import CASH, Day
-from tests.flows.later import advice, completion, increment, reversal
+from tests.flows.later import advice, completion, increment, private, reversal
 from tests.flows.support import House, open_house
 from tests.ledger.presentments import clear, held, issue, presented
 from tests.ledger.support import Books, ledger_on
@@ -143,6 +143,17 @@ async def test_what_was_refused_before_the_controls_stays_refused(story: Trying)
     await story.from_here()
     assert ["55"] == await story.day.codes(story.day.asks(1_000, _3=CASH))
     assert [] == others(await story.by(limits=(DAY_35,)))
+
+
+async def test_a_partial_approval_is_one_again(story: Trying) -> None:
+    """Of less, where less is there; what the terminal takes is known of those that were in part."""
+    await story.day.approved(80_000)
+    await story.from_here()
+    for asked in (30_000, 5_000):
+        await story.day.send(story.day.asks(asked, _48=private(partial="1")))
+    outcome = await story.by()
+    assert [] == others(outcome)
+    assert {"partly_approved", "insufficient_funds"} == {row["now"] for row in outcome.answers}
 
 
 async def test_controls(story: Trying) -> None:
@@ -288,6 +299,13 @@ async def test_what_is_not_there_is_named(story: Trying, named: dict[str, Any], 
     await story.from_here()
     with pytest.raises(TrialError, match=f"^{says}$"):
         await story.by(**named)
+
+
+async def test_a_scratch_database_that_goes_away(story: Trying) -> None:
+    """What is lost in the middle is told in one line."""
+    with pytest.raises(TrialError, match="the scratch database was lost: run it again"):
+        async with scratch_database(story.scratch) as playing:
+            await playing.execute("SELECT pg_terminate_backend(pg_backend_pid())")
 
 
 async def test_a_scratch_database_must_be_empty(story: Trying) -> None:
