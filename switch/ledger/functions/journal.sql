@@ -10,16 +10,6 @@ RETURNS void LANGUAGE sql VOLATILE AS $$
     ON CONFLICT (account_id) DO NOTHING
 $$;
 
--- asked_v1: what a booking brings that its row has no column for.
-CREATE OR REPLACE FUNCTION asked_v1(p booking_v1)
-RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
-    SELECT to_jsonb(asked)
-      FROM (SELECT p.task, p.is_approved, p.is_final, p.original_traces, p.original_classes,
-                   p.original_acquirer, p.original_code, p.rrn_clue, p.scheme_clue, p.own_traces,
-                   p.leave_clues, p.amount_minor, p.keep_transaction_minor, p.keep_minor,
-                   p.hold_seconds, p.would_have_declined) AS asked
-$$;
-
 -- journal_v1: record an advice, a completion or a reversal, under its own message key. It belongs
 -- to a purchase, or is one. What it brings is told as it came; what it moves is moved by others.
 CREATE OR REPLACE FUNCTION journal_v1(
@@ -43,7 +33,11 @@ BEGIN
            CASE WHEN NOT p.is_approved THEN 'declined_elsewhere' END, p.response_code,
            p.authorization_code, p_would_have_declined, p.scheme_transaction_id,
            a.posted_minor + a.credit_limit_minor - a.held_minor,
-           p_root.authorization_id, p_root.received_at, asked_v1(p)
+           p_root.authorization_id, p_root.received_at,
+           ROW(p.task, p.is_approved, p.is_final, p.original_traces, p.original_classes,
+               p.original_acquirer, p.original_code, p.rrn_clue, p.scheme_clue, p.own_traces,
+               p.leave_clues, p.amount_minor, p.keep_transaction_minor, p.keep_minor,
+               p.hold_seconds, p.would_have_declined)::asked_v1
       FROM accounts AS a WHERE a.account_id = p.account_id
     RETURNING * INTO v_row;
     INSERT INTO message_keys (account_id, message_key, authorization_id, received_at)

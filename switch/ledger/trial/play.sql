@@ -101,7 +101,7 @@ $$;
 CREATE FUNCTION trial_booking_v1(z trial_rows) RETURNS booking_v1 LANGUAGE sql STABLE AS $$
     SELECT jsonb_populate_record(
         NULL::booking_v1,
-        to_jsonb(z) || '{"may_suspend": true}' || coalesce(z.asked, (
+        to_jsonb(z) || '{"may_suspend": true}' || coalesce(to_jsonb(z.asked), (
             SELECT jsonb_build_object(
                 'task', coalesce(
                     (SELECT s.kind FROM trial_presentments AS s
