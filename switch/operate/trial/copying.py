@@ -20,6 +20,8 @@ from switch.rules.holds import HoldRuleError, HoldRules
 BATCH_ACCOUNTS = 1_000
 #: Rows that a cursor brings at once.
 _PREFETCH = 1_000
+#: What is read to follow something from, or comes with a row, and is nobody's to keep twice.
+_NOT_COPIED = ("key_token", "issuer_authentication")
 #: What a week or a time zone may add to the month in which a period begins.
 _WEEK, _DAY = timedelta(days=7), timedelta(days=1)
 
@@ -121,20 +123,21 @@ class Recorded:
     ) -> None:
         """Copy what a statement finds into a table, row by row: there may be more than fits."""
         prepared = await self._live.prepare(statement)
-        columns = [attribute.name for attribute in prepared.get_attributes()]
-        if follows is not None:
-            columns[-1:] = follows.columns
+        names = [attribute.name for attribute in prepared.get_attributes()]
+        kept = [name for name in names if name not in _NOT_COPIED]
+        columns = [*kept, *(follows.columns if follows is not None else ())]
 
         async def rows() -> AsyncIterator[tuple[Any, ...]]:
             async for row in prepared.cursor(*parameters, prefetch=_PREFETCH):
-                yield tuple(row) if follows is None else (*row[:-1], *follows.values(row))
+                more = follows.values(row) if follows is not None else ()
+                yield (*(row[name] for name in kept), *more)
 
         await scratch.copy_records_to_table(table, records=rows(), columns=columns)
 
 
 class Following:
     """What a request asked that is not in its journal row, but follows from it: by its program,
-    and by what its card's clues are made with, which is its last column, and not copied.
+    and by what its card's clues are made with.
     """
 
     columns = ("hold_seconds", "tolerance_percent", "books", "rrn_clue", "scheme_clue")

@@ -220,6 +220,26 @@ async def test_purchases_that_reach_into_the_period(story: Trying) -> None:
     assert await balance(story.url, account) == await balance(story.scratch, account)
 
 
+async def test_what_is_not_copied(story: Trying) -> None:
+    """No PAN, token or response cryptogram and nothing of a PIN is in the scratch database."""
+    await story.from_here()
+    await story.day.approved(100)
+    await story.by()
+    connection = await asyncpg.connect(story.scratch)
+    kept = await connection.fetchrow(
+        "SELECT (SELECT count(*) FROM pan_tokens) AS tokens,"
+        " (SELECT count(*) FROM cards WHERE pan_ciphertext <> '' OR pin_reference IS NOT NULL),"
+        " (SELECT count(issuer_authentication) FROM trial_rows),"
+        " (SELECT count(issuer_authentication) FROM authorizations)"
+    )
+    await connection.close()
+    live = await story.day.house.books.connection.fetchval(
+        "SELECT count(issuer_authentication) FROM authorizations WHERE account_id = $1",
+        story.day.account_id,
+    )
+    assert ((0, 0, 0, 0), 1) == (tuple(kept or ()), live)
+
+
 async def test_rows_of_an_older_version(story: Trying) -> None:
     """They are booked by what they were matched to, and counted."""
     await story.from_here()
