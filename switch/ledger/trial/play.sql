@@ -24,8 +24,12 @@ BEGIN
                 PERFORM unwind_v2(account_id, message_key, authorization_code) FROM trial_rows
                  WHERE account_id = v_event.account_id AND authorization_id = v_event.item;
             WHEN 'mark'        THEN
-                INSERT INTO early_marks (account_id, clue, verdict, noted_at)
-                VALUES (v_event.account_id, v_event.clue, 'reversed', v_event.moment)
+                -- Not earlier: what came before it was not reversed by it. Those that messages
+                -- left are there already, for they were played.
+                INSERT INTO early_marks (account_id, clue, verdict, acquirer, noted_at)
+                SELECT account_id, clue, 'reversed', acquirer, noted_at FROM trial_marks
+                 WHERE account_id = v_event.account_id AND clue = v_event.clue
+                   AND noted_at = v_event.moment
                 ON CONFLICT DO NOTHING;
             WHEN 'posting'     THEN PERFORM trial_post_v1(v_event);
             WHEN 'action'      THEN PERFORM trial_act_v1(v_event);

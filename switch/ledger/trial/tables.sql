@@ -84,6 +84,7 @@ BEGIN
     CREATE INDEX ON trial_presentments (account_id, authorization_id);
     CREATE UNIQUE INDEX ON trial_actions (action_id);
     CREATE INDEX ON trial_postings (account_id, posting_id);
+    CREATE INDEX ON trial_marks (account_id, clue);
 
     PERFORM make_partition_v1(parent, month::date)
       FROM (SELECT date_trunc('month', least(min(received_at), p_from) AT TIME ZONE 'UTC') AS first,
@@ -96,9 +97,6 @@ BEGIN
     SELECT account_id, reference, program_id, currency, credit_limit_minor FROM trial_accounts;
     INSERT INTO cards (account_id, card_id, program_id, pan_ciphertext, pan_last_four, status)
     SELECT account_id, card_id, program_id, '', pan_last_four, 'active' FROM trial_cards;
-    INSERT INTO early_marks (account_id, clue, verdict, acquirer, noted_at)
-    SELECT account_id, clue, 'reversed', acquirer, noted_at FROM trial_marks
-     WHERE noted_at < p_from ON CONFLICT DO NOTHING;
 
     INSERT INTO trial_events (ordinal, moment, what, account_id, item, clue)
     SELECT row_number() OVER (ORDER BY e.moment, e.what <> 'begin', e.item), e.*
@@ -115,7 +113,7 @@ BEGIN
         SELECT unwound_at, 'unwinding', account_id, authorization_id, NULL FROM trial_rows
          WHERE unwound_at < p_to
          UNION ALL
-        SELECT noted_at, 'mark', account_id, NULL, clue FROM trial_marks WHERE noted_at >= p_from
+        SELECT noted_at, 'mark', account_id, NULL, clue FROM trial_marks
          UNION ALL
         SELECT posted_at, 'posting', account_id, posting_id, NULL FROM trial_postings
          UNION ALL

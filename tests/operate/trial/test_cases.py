@@ -220,6 +220,21 @@ async def test_purchases_that_reach_into_the_period(story: Trying) -> None:
     assert await balance(story.url, account) == await balance(story.scratch, account)
 
 
+async def test_a_mark_is_there_from_when_it_was_left(story: Trying) -> None:
+    """A reversal of an advice that declined does not make it reversed before it came: its original,
+    when that comes at last, is declined as it was.
+    """
+    asked = story.day.asks(900)
+    declined = advice(asked, response="05")
+    await story.day.send(declined)
+    await story.day.send(reversal(declined))
+    await story.from_here()
+    assert ["05"] == await story.day.codes(asked)
+    outcome = await story.by()
+    assert ["declined_elsewhere"] == [row["was"] for row in outcome.answers]
+    assert [] == others(outcome)
+
+
 async def test_what_is_not_copied(story: Trying) -> None:
     """No PAN, token or response cryptogram and nothing of a PIN is in the scratch database."""
     await story.from_here()
@@ -283,7 +298,7 @@ async def test_an_account_that_was_changed_by_hand_is_told(story: Trying) -> Non
     assert {"accounts_astray": (1, None)} == beside(outcome)
 
 
-@pytest.mark.parametrize("table", ["authorizations", "postings", "holds", "early_marks"])
+@pytest.mark.parametrize("table", ["authorizations", "early_marks"])
 async def test_what_was_taken_away_cannot_be_tried(story: Trying, table: str) -> None:
     """A period of which rows are gone is refused, and says from when on they are there."""
     await story.from_here()

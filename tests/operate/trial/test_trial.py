@@ -29,7 +29,7 @@ from tests.operate.trial.timed import (
 )
 
 #: How many worlds of three cards live beside each other, and what happens to each in a chapter.
-WORLDS, STEPS = 4, 10
+WORLDS, STEPS = 3, 10
 
 #: How many lives are tried; many more by hand, with TRIALS=100.
 TRIALS = int(os.environ.get("TRIALS", "2"))
