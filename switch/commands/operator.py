@@ -151,7 +151,7 @@ def minor(text: str, currency: str) -> int:
 
 
 @contextlib.contextmanager
-def progress(label: str, length: int) -> Iterator[Progress]:
+def progress(label: str, length: int, things: str = "lines") -> Iterator[Progress]:
     """How far a long work is: a bar on a terminal, else a line now and then."""
     if sys.stderr.isatty():
         with click.progressbar(
@@ -165,7 +165,7 @@ def progress(label: str, length: int) -> Iterator[Progress]:
         nonlocal told
         if done - told >= TOLD_EVERY:
             told = done
-            click.echo(f"{label}: {done} of {length} lines", err=True)
+            click.echo(f"{label}: {done} of {length} {things}", err=True)
 
     yield tell
 

@@ -78,11 +78,13 @@ def authorization_call(case: Case, verdicts: Verdicts, issuer: Issuer) -> Author
         cash_minor=checks.billed_cash_minor(case, billed),
         authorization_code=authorization_code(),
         issuer_authentication=issuer_authentication(case, verdicts),
-        books=_books(request),
+        books=books(request.mti, request.kind),
         takes_partial=request.takes_partial,
         # An increment may come with the RRN of the purchase that it adds to.
-        rrn_clue=None if is_increment else _rrn_clue(request, token),
-        scheme_clue=None if is_increment else _scheme_clue(request, token),
+        rrn_clue=None if is_increment else clue_of_rrn(request.acquirer, request.rrn, token),
+        scheme_clue=(
+            None if is_increment else clue_of_scheme(request.scheme_transaction_id, token)
+        ),
         is_increment=is_increment,
         original_trace=_increased(request, token) if is_increment else None,
         # The message's own: with it the cryptogram was verified.
@@ -101,8 +103,8 @@ def booking_call(later: LaterRequest, task: str, case: Case, issuer: Issuer) -> 
     amount = checks.booked(case)
     # An acknowledgement has the STAN and DE7 of what it is about, and speaks of nothing else.
     is_acknowledgement = request.mti[1:3] == "19"
-    rrn_clue = None if is_acknowledgement else _rrn_clue(request, token)
-    scheme_clue = _scheme_clue(request, token)
+    rrn_clue = None if is_acknowledgement else clue_of_rrn(request.acquirer, request.rrn, token)
+    scheme_clue = clue_of_scheme(request.scheme_transaction_id, token)
     originals = [_trace(later.original, token)] if later.original else []
     return BookingCall(
         account_id=card.account_id,
@@ -166,11 +168,11 @@ def _without_pan(text: str | None, pan: str) -> str | None:
     return text.replace(pan, mask_pan(pan)) if text and pan in text else text
 
 
-def _books(request: AuthorizationRequest) -> str:
+def books(mti: str, kind: str) -> str:
     """What an approval does: holds, posts at once, or nothing."""
-    if request.mti[1] == "2":
-        return "nothing" if request.kind == "inquiry" else "posting"
-    return "hold" if request.kind in ("purchase", "cash", "cashback") else "nothing"
+    if mti[1] == "2":
+        return "nothing" if kind == "inquiry" else "posting"
+    return "hold" if kind in ("purchase", "cash", "cashback") else "nothing"
 
 
 def _clues(
@@ -222,13 +224,13 @@ def _increased(request: AuthorizationRequest, token: bytes) -> bytes | None:
     return _trace(original, token) if original else None
 
 
-def _rrn_clue(request: AuthorizationRequest, token: bytes) -> bytes | None:
+def clue_of_rrn(acquirer: str, rrn: str, token: bytes) -> bytes | None:
     """The RRN as its acquirer gave it; one of zeros is none."""
-    if not request.rrn.strip("0 "):
+    if not rrn.strip("0 "):
         return None
-    return clue(token, "rrn", request.acquirer.lstrip("0"), request.rrn)
+    return clue(token, "rrn", acquirer.lstrip("0"), rrn)
 
 
-def _scheme_clue(request: AuthorizationRequest, token: bytes) -> bytes | None:
-    number = request.scheme_transaction_id
+def clue_of_scheme(number: str | None, token: bytes) -> bytes | None:
+    """The scheme's own number of the purchase, where there is one."""
     return clue(token, "scheme", number) if number else None

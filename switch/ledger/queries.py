@@ -29,3 +29,10 @@ CLEARING = _load("clearing.sql")
 RETOKENIZE = _load("retokenize.sql")
 #: What `switch why` and the search ask.
 WHY = _load("why.sql")
+#: What `switch rules try` reads, and what it does in its scratch database.
+TRIAL = _load("trial.sql")
+#: What stands in that database beside the ledger: scripts, in their order.
+TRIAL_SCRIPTS = tuple(
+    files("switch.ledger").joinpath("trial", f"{name}.sql").read_text(encoding="utf-8")
+    for name in ("tables", "begin", "play", "compare")
+)

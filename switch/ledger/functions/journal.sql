@@ -24,7 +24,7 @@ BEGIN
         country, entry_mode, processing_code, kind, channel, transaction_minor,
         transaction_currency, amount_minor, cash_minor, reason, response_code,
         authorization_code, would_have_declined, scheme_transaction_id, available_minor,
-        purchase_id, purchase_received_at)
+        purchase_id, purchase_received_at, asked)
     SELECT p.account_id, nextval('authorization_ids'), clock_timestamp(), p.card_id, p.link,
            p.scheme, p.mti, p.message_key, p.stan, p.transmission_datetime, p.rrn, p.acquirer,
            p.terminal, p.merchant, p.merchant_name, p.mcc, p.country, p.entry_mode,
@@ -33,7 +33,11 @@ BEGIN
            CASE WHEN NOT p.is_approved THEN 'declined_elsewhere' END, p.response_code,
            p.authorization_code, p_would_have_declined, p.scheme_transaction_id,
            a.posted_minor + a.credit_limit_minor - a.held_minor,
-           p_root.authorization_id, p_root.received_at
+           p_root.authorization_id, p_root.received_at,
+           ROW(p.task, p.is_approved, p.is_final, p.original_traces, p.original_classes,
+               p.original_acquirer, p.original_code, p.rrn_clue, p.scheme_clue, p.own_traces,
+               p.leave_clues, p.amount_minor, p.keep_transaction_minor, p.keep_minor,
+               p.hold_seconds, p.would_have_declined)::asked_v1
       FROM accounts AS a WHERE a.account_id = p.account_id
     RETURNING * INTO v_row;
     INSERT INTO message_keys (account_id, message_key, authorization_id, received_at)

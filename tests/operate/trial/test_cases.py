@@ -1,0 +1,350 @@
+"""What a trial tells of single stories, and what it says that it cannot know."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+import pytest_asyncio
+
+from keys.hsm import Verdict
+from switch.ledger.queries import OPERATE
+from switch.operate.audit import audit
+from switch.operate.trial import Outcome, Period, Rules, TrialError, scratch_database, try_rules
+from tests.conftest import PostgresServer
+from tests.flows.day import CASH, Day
+from tests.flows.later import advice, completion, increment, private, reversal
+from tests.flows.support import House, open_house
+from tests.ledger.presentments import clear, held, issue, presented
+from tests.ledger.support import Books, ledger_on
+from tests.life.driver import arrange
+
+pytest_plugins = ["tests.ledger.fixtures"]
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+ACTOR = ("me", "a test")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def house(shared_database: str, books: Books, quick_root: Path) -> AsyncIterator[House]:
+    """An issuer whose cards verify nothing, where it is about noon."""
+    await arrange(books)
+    async with ledger_on(shared_database, quick_root / "trial" / "journal") as ledger:
+        yield await open_house(ledger, books, [])
+
+
+@pytest.fixture
+def scratch(postgres_server: PostgresServer) -> Iterator[str]:
+    """The URL of an empty database to play in."""
+    yield from postgres_server.fresh("template0")
+
+
+@dataclass
+class Trying:
+    """A card's story, of which a part is tried."""
+
+    url: str
+    scratch: str
+    day: Day
+    begin: datetime = field(init=False)
+
+    async def from_here(self) -> None:
+        """What comes now is the period."""
+        self.begin = await self._now()
+
+    async def by(self, **rules: Any) -> Outcome:
+        """Try rules on it, for its card alone."""
+        own = Rules.model_validate({"cards": (self.day.account_id,), **rules})
+        async with scratch_database(self.scratch) as playing:
+            period = Period(self.begin, await self._now())
+            return await try_rules(self.url, playing, period, own, examples=100)
+
+    async def operate(self, name: str, *values: Any) -> None:
+        """Do as the operator's command does on the card."""
+        place = (self.day.account_id, self.day.account_id)
+        await self._books.connection.execute(OPERATE[name], *ACTOR, *place, *values)
+
+    async def _now(self) -> datetime:
+        moment: datetime = await self._books.connection.fetchval("SELECT clock_timestamp()")
+        return moment
+
+    @property
+    def _books(self) -> Books:
+        return self.day.house.books
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def story(shared_database: str, house: House, scratch: str) -> Trying:
+    """A new card with 1000.00 EUR."""
+    return Trying(shared_database, scratch, await Day.begin(house))
+
+
+async def balance(url: str, account_id: int) -> tuple[Any, ...]:
+    """What an account has posted and held."""
+    connection = await asyncpg.connect(url)
+    rows = await connection.fetch(
+        "SELECT posted_minor, held_minor FROM accounts WHERE account_id = $1", account_id
+    )
+    await connection.close()
+    return tuple(rows[0])
+
+
+def others(outcome: Outcome) -> list[tuple[str, str, int]]:
+    """What would have been answered otherwise: was, now, how many."""
+    return [(row["was"], row["now"], row["number"]) for row in outcome.answers if row["is_other"]]
+
+
+def beside(outcome: Outcome) -> dict[str, tuple[int, int | None]]:
+    """What stands beside it: how many, and their amount."""
+    return {row["what"]: (row["number"], row["amount_minor"]) for row in outcome.beside}
+
+
+DAY_35 = {"scope": "all", "period": "day", "amount": "35.00"}
+
+
+async def test_a_new_limit_counts_what_was_before_in_its_day(story: Trying) -> None:
+    """Of 35.00 a day 30.00 were used when the period began: 10.00 are too much, 5.00 are not."""
+    for _ in range(3):
+        await story.day.approved(1_000)
+    await story.from_here()
+    await story.day.approved(1_000)
+    await story.day.approved(500)
+    outcome = await story.by(limits=(DAY_35,))
+    assert [("approved", "limit_amount", 1)] == others(outcome)
+    assert {} == beside(outcome)
+    (example,) = outcome.examples
+    assert ("approved", "limit_amount", 1_000, "978") == (
+        example["was"], example["now"], example["amount_minor"], example["currency"],
+    )  # fmt: skip
+
+
+async def test_a_refusal_may_become_an_approval(story: Trying) -> None:
+    """Without the limit of before what it refused is approved, and then the funds go."""
+    await story.operate("set_limit", "all", "transaction", 50_000, None)
+    await story.from_here()
+    assert ["61", "00", "00"] == await story.day.codes(
+        story.day.asks(70_000), story.day.asks(40_000), story.day.asks(40_000)
+    )
+    outcome = await story.by(limits=({"scope": "all", "period": "transaction", "remove": True},))
+    assert {
+        ("limit_amount", "approved", 1), ("approved", "insufficient_funds", 2),
+    } == set(others(outcome))  # fmt: skip
+    assert {"perhaps_in_part": (2, None)} == beside(outcome)
+
+
+async def test_what_was_refused_before_the_controls_stays_refused(story: Trying) -> None:
+    """A wrong PIN stays wrong, whatever limits are tried."""
+    story.day.house.hsm.pin.append(Verdict.MISMATCH)
+    await story.from_here()
+    assert ["55"] == await story.day.codes(story.day.asks(1_000, _3=CASH))
+    assert [] == others(await story.by(limits=(DAY_35,)))
+
+
+async def test_a_partial_approval_is_one_again(story: Trying) -> None:
+    """Of less, where less is there; what the terminal takes is known of those that were in part."""
+    await story.day.approved(80_000)
+    await story.from_here()
+    for asked in (30_000, 5_000):
+        await story.day.send(story.day.asks(asked, _48=private(partial="1")))
+    outcome = await story.by()
+    assert [] == others(outcome)
+    assert {"partly_approved", "insufficient_funds"} == {row["now"] for row in outcome.answers}
+
+
+async def test_controls(story: Trying) -> None:
+    """Channel, category and country are asked anew."""
+    await story.from_here()
+    await story.day.approved(100, _18="5411")
+    await story.day.approved(100, _18="7995")
+    await story.day.approved(100, _18="5411", _19="826")
+    outcome = await story.by(controls={"block_mccs": ("7995",), "countries": ("276",)})
+    assert [("approved", "not_permitted", 2)] == others(outcome)
+
+
+async def test_a_completion_of_what_would_be_refused_is_booked_all_the_same(story: Trying) -> None:
+    """It already happened; it is told beside the outcome."""
+    await story.from_here()
+    asked = await story.day.approved(5_000)
+    await story.day.send(completion(asked, 4_200))
+    outcome = await story.by(limits=(DAY_35,))
+    assert [("approved", "limit_amount", 1)] == others(outcome)
+    assert {"booked_all_the_same": (1, 4_200)} == beside(outcome)
+
+
+async def test_what_operators_change_is_changed_at_its_moment(story: Trying) -> None:
+    """Before, within and after the period: nothing differs where nothing else is tried."""
+    await story.operate("set_limit", "all", "day", 2_000, 5)
+    await story.day.approved(1_000)
+    await story.from_here()
+    assert ["61"] == await story.day.codes(story.day.asks(1_500))
+    await story.operate("set_limit", "all", "day", 9_000, None)
+    await story.operate("set_controls", [], [], ["7995"], [], False, None)
+    assert ["57"] == await story.day.codes(story.day.asks(100, _18="7995"))
+    await story.day.approved(1_500, _18="5411")
+    await story.operate("remove_limit", "all", "day")
+    assert ["51"] == await story.day.codes(story.day.asks(200_000, _18="5411"))
+    connection = story.day.house.books.connection
+    account = story.day.account_id
+    await connection.execute(
+        OPERATE["change_account"], *ACTOR, "set_credit_limit", account, None, 300_000
+    )
+    await connection.execute(OPERATE["post"], *ACTOR, account, -1_000, None)
+    await story.day.approved(200_000, _18="5411")
+    outcome = await story.by()
+    assert [] == others(outcome)
+    assert {"limits_removed": (1, None)} == beside(outcome)
+
+
+async def test_purchases_that_reach_into_the_period(story: Trying) -> None:
+    """Holds, increments, advices and reversals of before it are there as they were."""
+    held_one = await story.day.approved(5_000)
+    await story.day.send(increment(held_one, 700))
+    reversed_one = await story.day.approved(3_000)
+    await story.day.send(reversal(reversed_one, keep=1_200))
+    advised = story.day.asks(900)
+    await story.day.send(advice(advised))
+    await story.from_here()
+    await story.day.send(completion(held_one, 5_600))
+    await story.day.send(reversal(reversed_one))
+    await story.day.send(advised)
+    assert ["00"] == await story.day.codes(story.day.asks(93_500 - 1))
+    outcome = await story.by()
+    assert [] == others(outcome)
+    assert {} == beside(outcome)
+    account = story.day.account_id
+    assert await balance(story.url, account) == await balance(story.scratch, account)
+
+
+async def test_a_mark_is_there_from_when_it_was_left(story: Trying) -> None:
+    """A reversal of an advice that declined does not make it reversed before it came: its original,
+    when that comes at last, is declined as it was.
+    """
+    asked = story.day.asks(900)
+    declined = advice(asked, response="05")
+    await story.day.send(declined)
+    await story.day.send(reversal(declined))
+    await story.from_here()
+    assert ["05"] == await story.day.codes(asked)
+    outcome = await story.by()
+    assert ["declined_elsewhere"] == [row["was"] for row in outcome.answers]
+    assert [] == others(outcome)
+
+
+async def test_what_is_not_copied(story: Trying) -> None:
+    """No PAN, token or response cryptogram and nothing of a PIN is in the scratch database."""
+    await story.from_here()
+    await story.day.approved(100)
+    await story.by()
+    connection = await asyncpg.connect(story.scratch)
+    kept = await connection.fetchrow(
+        "SELECT (SELECT count(*) FROM pan_tokens) AS tokens,"
+        " (SELECT count(*) FROM cards WHERE pan_ciphertext <> '' OR pin_reference IS NOT NULL),"
+        " (SELECT count(issuer_authentication) FROM trial_rows),"
+        " (SELECT count(issuer_authentication) FROM authorizations)"
+    )
+    await connection.close()
+    live = await story.day.house.books.connection.fetchval(
+        "SELECT count(issuer_authentication) FROM authorizations WHERE account_id = $1",
+        story.day.account_id,
+    )
+    assert ((0, 0, 0, 0), 1) == (tuple(kept or ()), live)
+
+
+async def test_rows_of_an_older_version(story: Trying) -> None:
+    """They are booked by what they were matched to, and counted."""
+    await story.from_here()
+    one, other = await story.day.approved(5_000), await story.day.approved(2_000)
+    await story.day.send(completion(one, 4_200))
+    await story.day.send(reversal(other))
+    await story.day.send(advice(story.day.asks(300)))
+    await story.day.approved(100)
+    await story.day.house.books.connection.execute(
+        "UPDATE authorizations SET asked = NULL WHERE account_id = $1", story.day.account_id
+    )
+    outcome = await story.by()
+    assert [] == others(outcome)
+    assert {"bookings_of_before": (3, None)} == beside(outcome)
+
+
+async def test_presentments(story: Trying, books: Books) -> None:
+    """What clearing files brought is booked again, and the books that come of it are right."""
+    account, token = await issue(books)
+    first = await held(books, account, 1_000)
+    story.day.account_id = account
+    await story.from_here()
+    second = await held(books, account, 2_000)
+    await clear(books, presented(first, token), presented(second, token))
+    await held(books, account, 500)
+    outcome = await story.by()
+    assert [] == others(outcome)
+    assert {} == beside(outcome)
+    assert await balance(story.url, account) == await balance(story.scratch, account)
+    assert [] == [str(one) for one in await audit(story.scratch) if one.wrong]
+
+
+async def test_an_account_that_was_changed_by_hand_is_told(story: Trying) -> None:
+    """Its balance does not follow from what was recorded."""
+    await story.from_here()
+    await story.day.approved(100)
+    await story.day.house.books.connection.execute(
+        "UPDATE accounts SET credit_limit_minor = 7 WHERE account_id = $1", story.day.account_id
+    )
+    outcome = await story.by()
+    assert {"accounts_astray": (1, None)} == beside(outcome)
+
+
+@pytest.mark.parametrize("table", ["authorizations", "early_marks"])
+async def test_what_was_taken_away_cannot_be_tried(story: Trying, table: str) -> None:
+    """A period of which rows are gone is refused, and says from when on they are there."""
+    await story.from_here()
+    connection = story.day.house.books.connection
+    await connection.execute(
+        "INSERT INTO taken_away VALUES ($1, clock_timestamp()) ON CONFLICT (table_name)"
+        " DO UPDATE SET before = excluded.before",
+        table,
+    )
+    try:
+        with pytest.raises(TrialError, match=f"{table} of before .* are gone .* begin it later"):
+            await story.by()
+    finally:
+        await connection.execute("DELETE FROM taken_away")
+
+
+async def test_nothing_was_asked(story: Trying) -> None:
+    """A card without a request in the period: no account is played."""
+    await story.from_here()
+    outcome = await story.by(limits=(DAY_35,))
+    assert (0, 0, 0) == (outcome.accounts, outcome.requests, outcome.others)
+
+
+NAMED: list[tuple[dict[str, Any], str]] = [
+    ({"cards": (99_999_999,)}, "cards: there is no card 99999999"),
+    ({"cards": None, "programs": ("gold",)}, "programs: there is no 'gold'; there is program 1"),
+]
+
+
+@pytest.mark.parametrize(("named", "says"), NAMED, ids=["card", "program"])
+async def test_what_is_not_there_is_named(story: Trying, named: dict[str, Any], says: str) -> None:
+    """Rules for a card or a program that is none are refused."""
+    await story.from_here()
+    with pytest.raises(TrialError, match=f"^{says}$"):
+        await story.by(**named)
+
+
+async def test_a_scratch_database_that_goes_away(story: Trying) -> None:
+    """What is lost in the middle is told in one line."""
+    with pytest.raises(TrialError, match="the scratch database was lost: run it again"):
+        async with scratch_database(story.scratch) as playing:
+            await playing.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+
+
+async def test_a_scratch_database_must_be_empty(story: Trying) -> None:
+    """What is in one is nobody's to play with; the live one least of all."""
+    with pytest.raises(TrialError, match="that database is not empty"):
+        async with scratch_database(story.url):
+            pass
