@@ -108,6 +108,11 @@ class Batcher(Generic[Call, Answer]):
         return self._waiting
 
     @property
+    def lanes(self) -> int:
+        """How many lanes there are to be."""
+        return len(self._lanes)
+
+    @property
     def lanes_ready(self) -> int:
         """How many lanes a batch could be handed to, now or when they are free."""
         return sum(lane.is_ready for lane in self._lanes)

@@ -12,16 +12,9 @@ import asyncpg
 import orjson
 
 from switch.deadline import Deadline
+from switch.ledger import statements
 from switch.ledger.batch import Batcher
-from switch.ledger.calls import (
-    AuthorizationCall,
-    Booked,
-    BookingCall,
-    RefusedCall,
-    booked,
-    columns,
-    decision,
-)
+from switch.ledger.calls import AuthorizationCall, Booked, BookingCall, RefusedCall
 from switch.ledger.clock import DatabaseClock
 from switch.ledger.errors import CallRefused, LedgerUnavailable, OutcomeUnknown
 from switch.ledger.file_updates import FileUpdates
@@ -86,10 +79,10 @@ class Ledger:
                 url, run, clock=self.clock, connect_timeout=connect_timeout, on_event=on_event
             )
 
-        self._deciding = [lane(_authorize) for _ in range(connections)]
-        self._finding = [lane(_find_cards) for _ in range(FIND_LANES)]
-        self._refusing = [lane(_refuse)]
-        self._booking = [lane(_book) for _ in range(BOOK_LANES)]
+        self._deciding = [lane(statements.authorize) for _ in range(connections)]
+        self._finding = [lane(statements.find_cards) for _ in range(FIND_LANES)]
+        self._refusing = [lane(statements.refuse)]
+        self._booking = [lane(statements.book) for _ in range(BOOK_LANES)]
         self._keeping = [lane(self._housekeep)]
         self._decisions: Batcher[AuthorizationCall, Decision] = _batcher(self._deciding, batch_max)
         self._kept = KeptCards(cards_kept)
@@ -133,26 +126,9 @@ class Ledger:
         return len(self._journal.pending)
 
     @property
-    def waiting(self) -> int:
-        """How many decisions wait for a connection."""
-        return self._decisions.waiting
-
-    @property
     def cards_kept(self) -> int:
         """How many cards are kept now."""
         return len(self._kept)
-
-    @property
-    def batches(self) -> tuple[int, int]:
-        """Transactions that decided since the start, and the decisions in them."""
-        sizes = self._decisions.sizes
-        return sum(sizes.counts), int(sizes.sum)
-
-    @property
-    def connections(self) -> tuple[int, int]:
-        """Connections that are up, and how many there are to be."""
-        lanes = self._lanes()
-        return sum(lane.is_ready for lane in lanes), len(lanes)
 
     async def open(self) -> None:
         """Connect, and take back what an earlier process left."""
@@ -344,41 +320,3 @@ def _batcher(lanes: list[PostgresLane[Any, Any]], batch_max: int) -> Batcher[Any
     for lane in lanes:
         lane.on_ready = batcher.dispatch
     return batcher
-
-
-async def _authorize(
-    connection: asyncpg.Connection, calls: Sequence[tuple[int, AuthorizationCall]]
-) -> list[Decision | Exception]:
-    requests = [(turn, *call) for turn, call in calls]
-    decided = await connection.fetchval(QUERIES["authorize"], requests)
-    batch = len(calls)
-    try:
-        answers = {one[0]: decision(one, batch) for one in decided}
-        return [answers[ordinal] for ordinal in range(1, batch + 1)]
-    except (KeyError, ValueError):
-        # It is committed: what cannot be told of it must be taken back.
-        raise OutcomeUnknown from None
-
-
-async def _book(
-    connection: asyncpg.Connection, calls: Sequence[tuple[int, BookingCall]]
-) -> list[Booked | Exception]:
-    rows = await connection.fetch(QUERIES["book"], [call for _, call in calls])
-    return [booked(row, len(calls)) for row in rows]
-
-
-async def _find_cards(
-    connection: asyncpg.Connection, calls: Sequence[tuple[int, tuple[bytes, ...]]]
-) -> list[Card | None]:
-    asked = [token for _, tokens in calls for token in tokens]
-    found = {row[0]: row for row in await connection.fetch(QUERIES["find_cards"], asked)}
-    rows = (next((found[token] for token in tokens if token in found), None) for _, tokens in calls)
-    return [None if row is None else card_of(row) for row in rows]
-
-
-async def _refuse(
-    connection: asyncpg.Connection, calls: Sequence[tuple[int, RefusedCall]]
-) -> list[None]:
-    parameters = columns([call for _, call in calls], RefusedCall)
-    await connection.execute(QUERIES["refuse"], *parameters)
-    return [None] * len(calls)

@@ -137,14 +137,15 @@ class Pulse:
             self._minute.max = max(each.max for each in self._latencies)
 
     def _read(self) -> Reading:
-        metrics = self._watched.metrics
+        metrics, sizes = self._watched.metrics, self._watched.ledger.calls["decide"].sizes
         return Reading(
             time.monotonic(),
             time.process_time(),
             metrics.messages(),
             metrics.hsm_questions(),
             metrics.hsm_seconds(),
-            *self._watched.ledger.batches,
+            sum(sizes.counts),
+            int(sizes.sum),
         )
 
 
@@ -156,12 +157,12 @@ def _hsm(hsm: Hsm) -> dict[str, Any]:
 
 
 def _database(ledger: Ledger) -> dict[str, Any]:
-    connected, connections = ledger.connections
+    batchers = ledger.calls.values()
     return {
         "ready": ledger.is_ready,
-        "connected": connected,
-        "connections": connections,
-        "waiting": ledger.waiting,
+        "connected": sum(batcher.lanes_ready for batcher in batchers),
+        "connections": sum(batcher.lanes for batcher in batchers),
+        "waiting": ledger.calls["decide"].waiting,
         "unwinds_pending": ledger.unwinding,
     }
 
