@@ -10,6 +10,7 @@ exit code is 1 where something was not as the page says.
 
 from __future__ import annotations
 
+import signal
 import sys
 import time
 from pathlib import Path
@@ -72,6 +73,8 @@ def _words(step: Step) -> str:
 
 def main(named: list[str]) -> int:
     """Walk through the pages; the exit code."""
+    # Who is started by a shell in the background ignores Ctrl-C, and so would the pages' switch.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     if taken := ports_in_use():
         ports = ", ".join(map(str, taken))
         print(f"in use on 127.0.0.1: {ports}. The pages' switch listens there: stop what does now")
