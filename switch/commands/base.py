@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Coroutine
 from pathlib import Path
@@ -53,6 +54,16 @@ def settings_of(config: Path | None) -> Settings:
         return Settings.load(config)
     except SettingsError as error:
         raise Refusal(str(error)) from None
+
+
+class FiniteRange(click.FloatRange):
+    """A range of numbers that are some: NaN is within any, and infinity above."""
+
+    def convert(self, value: Any, parameter: click.Parameter | None, context: Any) -> float:
+        number = super().convert(value, parameter, context)
+        if not math.isfinite(number):
+            self.fail("give a number", parameter, context)
+        return float(number)
 
 
 config_option = click.option(

@@ -18,6 +18,7 @@ from specs.spec import Spec, SpecError
 from specs.spec import load as load_spec
 from switch.commands.base import (
     EXIT_DIFFERENT,
+    FiniteRange,
     Refusal,
     config_option,
     main,
@@ -41,7 +42,7 @@ from switch.wire.conversation import Format
 from switch.wire.header import KINDS
 from switch.wire.message import Message, MessageError, encode
 
-_POSITIVE = click.FloatRange(0, min_open=True)
+_POSITIVE = FiniteRange(0, min_open=True)
 _IN_FLIGHT = 64
 _FROM, _AUTHORIZATION_CODE, _CODE_SIZE = "from ", 38, 6
 #: Figures of which there must be none, where no threshold says otherwise.

@@ -17,6 +17,7 @@ from specs.spec import Spec, SpecError
 from specs.spec import load as load_spec
 from switch.commands.base import (
     EXIT_DIFFERENT,
+    FiniteRange,
     Refusal,
     config_option,
     main,
@@ -40,7 +41,7 @@ from switch.wire.conversation import Format
 from switch.wire.header import KINDS
 from switch.wire.mac import can_carry_mac
 
-_POSITIVE = click.FloatRange(0, min_open=True)
+_POSITIVE = FiniteRange(0, min_open=True)
 _DURATION = re.compile(r"(?:(?P<h>\d+)h)?(?:(?P<m>\d+)m)?(?:(?P<s>\d+)s?)?")
 _SECONDS = {"h": 3600, "m": 60, "s": 1}
 #: The demo's key of message authentication codes: no other one is taken.
@@ -77,7 +78,7 @@ def _said(function: Callable[..., None]) -> Callable[..., None]:
                      help="Customers a second, on average."),
         click.option("--for", "seconds", callback=_duration, default="1m", show_default=True,
                      help="How long they come: 1h, 90s, 1h30m."),
-        click.option("--speed", type=click.FloatRange(1), default=1.0, show_default=True,
+        click.option("--speed", type=FiniteRange(1), default=1.0, show_default=True,
                      help="Play the story's times × this: 1h in a minute with 60."),
         click.option("--cards", type=click.IntRange(1, 8_000_000), default=1_000, show_default=True,
                      help="Of `switch demo cards`, so many are used."),

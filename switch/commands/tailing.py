@@ -14,7 +14,7 @@ from typing import Any, cast
 
 import click
 
-from switch.commands.base import Refusal, config_option, main, settings_of
+from switch.commands.base import FiniteRange, Refusal, config_option, main, settings_of
 from switch.operate.tail.files import READ_MAX, Followed, backwards, whole_until
 from switch.operate.tail.layout import HEADER, layout
 from switch.operate.tail.lines import Entry, Lines, parse
@@ -68,7 +68,7 @@ def _last_four(_: Any, __: Any, given: str) -> str:
 @click.option("--card", "last_four", default="", callback=_last_four, help="Its last four digits.")
 @click.option("--rrn", default="", help="DE37.")
 @click.option("--stan", default="", help="DE11.")
-@click.option("--slower-than", "slower_ms", type=click.FloatRange(0),
+@click.option("--slower-than", "slower_ms", type=FiniteRange(0),
               help="Messages that took more milliseconds.")  # fmt: skip
 @click.option("--level", type=click.Choice(LEVELS), help="This one and above.")
 @click.option("--messages", "kind", flag_value="messages", help="Messages only.")

@@ -197,14 +197,15 @@ SELECT h.account_id, h.authorization_id, h.expires_at >= now() - interval '60 se
 
 -- name: untold
 -- What moved money with an answer that was sent has its row. Gives the places of those without,
--- by link, MTI, STAN and RRN, received between $5 and $6. No index leads there: it reads every
--- authorization of that time.
+-- by link, MTI, STAN and RRN, received between $6 and $7. A repeat has the row of its first copy, of
+-- any link and with another origin in its MTI. No index leads there: it reads every authorization of
+-- that time.
 SELECT told.place
-  FROM unnest($1::text[], $2::text[], $3::text[], $4::text[])
-       WITH ORDINALITY AS told(link, mti, stan, rrn, place)
+  FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::boolean[])
+       WITH ORDINALITY AS told(link, mti, stan, rrn, is_repeat, place)
  WHERE NOT EXISTS (
         SELECT FROM authorizations AS z
-         WHERE z.link = told.link AND z.mti = told.mti
-           AND z.stan = told.stan AND z.rrn = told.rrn
-           AND z.received_at BETWEEN $5 AND $6)
+         WHERE left(z.mti, 3) = left(told.mti, 3) AND z.stan = told.stan AND z.rrn = told.rrn
+           AND (z.link = told.link AND z.mti = told.mti OR told.is_repeat)
+           AND z.received_at BETWEEN $6 AND $7)
  ORDER BY told.place

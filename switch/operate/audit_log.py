@@ -24,6 +24,8 @@ RULE, SAYS = "told", "What moved money with an answer that was sent has its row.
 
 #: What an advice, a completion or a reversal did, where it moved something.
 _MOVED = frozenset({"held", "released", "posted", "reversed"})
+#: Classes of messages that move money: authorization, financial, reversal.
+_CLASSES = frozenset("124")
 #: Lines of the log that are looked up at once.
 _BATCH = 50_000
 #: How far the clocks of log and database may be apart, and a decision from its answer.
@@ -42,6 +44,12 @@ class Told:
     pan: str  #: masked
     amount_minor: int
     currency: str
+    is_repeat: bool  #: its row is that of the first copy, which may have come over another link
+
+    @property
+    def message(self) -> tuple[str, ...]:
+        """What it has in common with its repeats."""
+        return self.mti[:3], self.stan, self.rrn, self.pan
 
     def __str__(self) -> str:
         try:
@@ -57,18 +65,23 @@ def read_told(log: Iterable[bytes]) -> Iterator[Told]:
     for line in log:
         try:
             told = orjson.loads(line)
-        except orjson.JSONDecodeError:
-            continue
-        if isinstance(told, dict) and _moved(told):
-            yield Told(
-                datetime.fromisoformat(told["time"]), told["link"], told["mti"], told["stan"],
-                told["rrn"] or "", told["pan"], told["amount_minor"], told["currency"],
-            )  # fmt: skip
+            if isinstance(told, dict) and _moved(told):
+                yield Told(
+                    datetime.fromisoformat(told["time"]), told["link"], told["mti"], told["stan"],
+                    told["rrn"] or "", told["pan"], told["amount_minor"], told["currency"],
+                    bool(told.get("repeat")),
+                )  # fmt: skip
+        except (ValueError, TypeError, LookupError):
+            continue  # another program's
 
 
 def _moved(line: dict[str, Any]) -> bool:
-    if line.get("event") != "message" or line.get("outcome") != "sent" or line.get("repeat"):
+    if line.get("event") != "message" or line.get("outcome") != "sent":
         return False
+    if line.get("repeat"):
+        # Its first copy may have had no answer: of a booking then only this says that it was told.
+        is_money = line["mti"][1] in _CLASSES and bool(line.get("amount_minor"))
+        return is_money and line.get("reason") == "approved"
     if (effect := line.get("effect")) is not None:
         return effect in _MOVED
     return line.get("authorization_code") is not None and bool(line.get("amount_minor"))
@@ -79,7 +92,7 @@ async def audit_log(url: str, log: Iterable[bytes]) -> tuple[Finding, list[Told]
 
     Raises `AuditError` where the database does not answer to the end.
     """
-    finding, lost = Finding(RULE, SAYS), list[Told]()
+    finding, lost = Finding(RULE, SAYS), dict[tuple[str, ...], Told]()
     try:
         connection = await asyncpg.connect(url, server_settings={
             "default_transaction_read_only": "on", "application_name": "switch audit",
@@ -87,7 +100,8 @@ async def audit_log(url: str, log: Iterable[bytes]) -> tuple[Finding, list[Told]
         try:
             told = read_told(log)
             while batch := list(itertools.islice(told, _BATCH)):
-                lost += await _without_row(connection, batch)
+                for each in await _without_row(connection, batch):
+                    lost.setdefault(each.message, each)
                 finding.checked += len(batch)
         finally:
             await connection.close()
@@ -95,8 +109,8 @@ async def audit_log(url: str, log: Iterable[bytes]) -> tuple[Finding, list[Told]
         reason = getattr(error, "strerror", None) or type(error).__name__
         raise AuditError(f"the database does not answer the audit: {reason}") from None
     finding.wrong = len(lost)
-    finding.named = [f"RRN {each.rrn}" for each in lost[:NAMED_MOST]]
-    return finding, lost
+    finding.named = [f"RRN {rrn}" for _, _, rrn, _ in itertools.islice(lost, NAMED_MOST)]
+    return finding, list(lost.values())
 
 
 async def _without_row(connection: asyncpg.Connection, batch: list[Told]) -> list[Told]:
@@ -106,6 +120,7 @@ async def _without_row(connection: asyncpg.Connection, batch: list[Told]) -> lis
         [each.mti for each in batch],
         [each.stan for each in batch],
         [each.rrn for each in batch],
+        [each.is_repeat for each in batch],
         min(each.at for each in batch) - _SLACK,
         max(each.at for each in batch) + _SLACK,
     )

@@ -30,6 +30,12 @@ async def make_quick(connection: Connection) -> None:
     await connection.execute("DROP TRIGGER IF EXISTS sleep_before_hold ON holds")
 
 
+async def is_slow(connection: Connection) -> bool:
+    """Whether one of those decisions is being made."""
+    napping = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
+    return bool(await connection.fetchval(napping))
+
+
 async def hold_state(connection: Connection, rrn: str) -> str | None:
     """The state of the hold of a message; None where there is none."""
     state: str | None = await connection.fetchval(

@@ -11,7 +11,7 @@ import pytest
 from switch.ledger.queries import QUERIES
 from tests.client import connected
 from tests.faults.load import Load, loading, settled
-from tests.faults.slow import Connection, hold_state, make_quick, make_slow
+from tests.faults.slow import Connection, hold_state, is_slow, make_quick, make_slow
 from tests.process import Switch, eventually
 from tests.traffic import CardInHand, change, code, load_card, purchase
 
@@ -121,7 +121,7 @@ async def test_a_kill_between_the_91_and_the_unwinding_loses_nothing(
     asked = purchase(card, 4200)
     async with connected(switch.port()) as client:
         waiting = client.send(asked)
-        await asyncio.sleep(0.4)
+        await eventually(lambda: is_slow(ledger), "a decision that is being made")
         if is_stopped:
             switch.signal_postgres(signal.SIGSTOP)
         assert "91" == code(await waiting)

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from switch.operate.audit_log import audit_log, read_told
+from switch.wire.message import Message
 from tests.client import connected
 from tests.process import as_setting, running, until
 from tests.traffic import PLAIN, purchase
@@ -41,18 +42,38 @@ def as_line(**changed: Any) -> bytes:
         ({"amount_minor": 0}, False),
         ({"authorization_code": None, "reason": "insufficient_funds"}, False),
         ({"mti": "0800", "pan": None, "amount_minor": None, "authorization_code": None}, False),
-        ({"repeat": True}, False),
+        ({"repeat": True}, True),
+        ({"repeat": True, "mti": "0121", "authorization_code": None}, True),
+        ({"repeat": True, "mti": "0401", "authorization_code": None}, True),
+        ({"repeat": True, "reason": "reversed", "authorization_code": None}, False),
+        ({"repeat": True, "amount_minor": 0}, False),
+        ({"repeat": True, "mti": "0801", "amount_minor": None}, False),
+        ({"repeat": True, "outcome": "link_gone"}, False),
         ({"outcome": "late"}, False),
         ({"event": "fault"}, False),
     ],
 )
 def test_which_lines_tell_of_money(changed: dict[str, Any], *, is_told: bool) -> None:
-    """Approvals and bookings whose answer was sent, the first time."""
+    """Approvals and bookings whose answer was sent, also of those whose first copy had none."""
     assert is_told == bool(list(read_told([as_line(**changed)])))
 
 
 @settings(deadline=None, derandomize=True)
-@given(st.lists(st.binary() | st.sampled_from([b"null", b"[1]", b'"a"', b"{}", as_line()[:40]])))
+@given(
+    st.lists(
+        st.binary()
+        | st.sampled_from(
+            [
+                b"null",
+                b"[1]",
+                b'"a"',
+                b"{}",
+                as_line()[:40],
+                b'{"event":"message","outcome":"sent","effect":"held"}',
+            ]
+        )
+    )
+)
 def test_a_log_of_anything(lines: list[bytes]) -> None:
     """Half lines, other programs' lines and no lines at all tell of nothing."""
     assert [] == list(read_told(lines))
@@ -72,19 +93,25 @@ async def test_what_is_gone(quick_path: Path) -> None:
         async with connected(switch.port()) as client:
             for _ in range(2):
                 await client.send(purchase(PLAIN))
-        until(lambda: len(switch.lines("message")) == 2, "the log's lines")
-        first, _ = switch.lines("message", reason="approved")
+            repeated = purchase(PLAIN)
+            for mti in ("0100", "0101"):
+                await client.send(Message(mti, repeated.fields))
+        until(lambda: len(switch.lines("message")) == 4, "the log's lines")
+        first, _, third, again = switch.lines("message", reason="approved")
+        assert again["repeat"]
+        gone = {first["rrn"], third["rrn"]}
         settings = {"database__url": as_setting(switch.database_url)}
         words = ("audit", "--log", str(switch.log_file))
         said = await asyncio.to_thread(typed, *words, settings=settings)
         assert (0, "") == (said.exit_code, said.stderr)
-        assert said.stdout.splitlines()[-1].split() == ["ok", "told", "2"]
+        assert said.stdout.splitlines()[-1].split() == ["ok", "told", "4"]
         connection = await asyncpg.connect(switch.database_url)
-        await connection.execute("DELETE FROM authorizations WHERE rrn = $1", first["rrn"])
+        await connection.execute("DELETE FROM authorizations WHERE rrn = ANY ($1)", gone)
         await connection.close()
         with switch.log_file.open("rb") as log:
-            finding, (lost,) = await audit_log(switch.database_url, log)
-        assert (2, 1, [f"RRN {first['rrn']}"]) == (finding.checked, finding.wrong, finding.named)
+            finding, lost = await audit_log(switch.database_url, log)
+        assert (4, 2) == (finding.checked, finding.wrong)  # the one that was repeated is one
+        assert gone == {each.rrn for each in lost}
         said = await asyncio.to_thread(typed, *words, settings=settings)
         assert 1 == said.exit_code
-        assert str(lost) == said.stdout.splitlines()[-1]
+        assert [str(each) for each in lost] == said.stdout.splitlines()[-2:]

@@ -18,7 +18,8 @@ DEEDS = ("timed_out", "unavailable", "stood_in", "reversed", "completed", "repea
 OWN = ("stories", *DEEDS, "unacknowledged", "unfinished", "unheard", "served", "cuts", "differ")
 #: What must be 0 where nothing else is said of it.
 NONE_OF = (
-    "wrong", "unasked", "unreadable", "unacknowledged", "unfinished", "missing", "broken", "differ",
+    "wrong", "unasked", "unreadable", "duplicates", "unacknowledged", "unfinished", "missing",
+    "broken", "differ",
 )  # fmt: skip
 
 #: Stories that are no customers': those of links, and of what goes wrong with them.
