@@ -220,6 +220,44 @@ async def test_purchases_that_reach_into_the_period(story: Trying) -> None:
     assert await balance(story.url, account) == await balance(story.scratch, account)
 
 
+@pytest.mark.parametrize("what", ["completion", "reversal", "unwinding"])
+async def test_a_period_that_begins_within_a_booking(story: Trying, what: str) -> None:
+    """A posting is of the moment of its message, which took the time a little before it: what was
+    received before the period is posted before it.
+    """
+    if what == "completion":
+        await story.day.send(completion(await story.day.approved(5_000), 5_600))
+    else:
+        asked = story.day.asks(5_000, mti="0200")
+        told = await story.day.send(asked)
+        if what == "reversal":
+            await story.day.send(reversal(asked))
+        else:
+            assert "unwound" == await story.day.unwind(told)
+    story.begin = await story.day.house.books.connection.fetchval(
+        "SELECT max(posted_at) FROM postings WHERE account_id = $1", story.day.account_id
+    )
+    await story.day.approved(90_000)
+    outcome = await story.by()
+    assert [] == others(outcome)
+    assert {} == beside(outcome)
+    account = story.day.account_id
+    assert await balance(story.url, account) == await balance(story.scratch, account)
+
+
+async def test_a_period_that_begins_before_a_mark_was_left(story: Trying) -> None:
+    """A reversal of before the period left its mark a little later: its original is declined."""
+    asked = story.day.asks(900)
+    await story.day.send(reversal(asked))
+    story.begin = await story.day.house.books.connection.fetchval(
+        "SELECT min(noted_at) FROM early_marks WHERE account_id = $1", story.day.account_id
+    )
+    assert "00" != (await story.day.send(asked)).code
+    outcome = await story.by()
+    assert [] == others(outcome)
+    assert {} == beside(outcome)
+
+
 async def test_a_mark_is_there_from_when_it_was_left(story: Trying) -> None:
     """A reversal of an advice that declined does not make it reversed before it came: its original,
     when that comes at last, is declined as it was.
