@@ -70,6 +70,21 @@ SELECT account_id, card_id, program_id, pan_last_four, channels_blocked, mcc_blo
 SELECT account_id, card_id, scope, period, amount_minor, count FROM limits
  WHERE account_id = ANY ($1);
 
+-- name: limits_set
+-- When operators set those limits that they set before the period, and have not removed before it.
+SELECT account_id, card_id, scope, period, done_at AS set_at
+  FROM (SELECT DISTINCT ON (x.account_id, x.card_id, s.scope, s.period)
+               x.account_id, x.card_id, s.scope, s.period, x.action, x.done_at
+          FROM operator_actions AS x
+         CROSS JOIN LATERAL jsonb_to_record(
+                coalesce(nullif(x.details -> 'was', 'null'), x.details -> 'became')
+               ) AS s(scope text, period text)
+         WHERE x.account_id = ANY ($1) AND x.done_at < $2
+           AND (x.action = 'remove_limit'
+                OR x.action = 'set_limit' AND x.details -> 'was' = 'null')
+         ORDER BY x.account_id, x.card_id, s.scope, s.period, x.action_id DESC) AS newest
+ WHERE action = 'set_limit';
+
 -- name: counted
 -- From when on debits are counted toward a limit, where some were before the period began.
 SELECT account_id, card_id, scope, period, period_start, counted_from FROM limit_usage
