@@ -192,6 +192,7 @@ REFUSED = [
     (("--to", "2025-12-31"), "--from: must be before --to"),
     (("--to", "noon"),
      "Invalid value for '--to': must be like 2026-11-22, or 2026-11-22T18:00+01:00"),
+    (("--from", "0001-01-01"), "Invalid value for '--from': must be in 1970 or later"),
     (("--scratch", "postgresql://127.0.0.1:1/none"),
      "--scratch: no connection to that database: Connection refused"),
 ]  # fmt: skip

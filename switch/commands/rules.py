@@ -32,6 +32,8 @@ from switch.operate.trial.trial import Progress
 from switch.settings import Settings
 
 _EXAMPLES_MOST = 1_000_000
+#: Nothing was recorded before; much earlier there are no moments to count back from.
+_YEAR_LEAST = 1970
 
 
 def _moment(text: str) -> datetime:
@@ -40,6 +42,8 @@ def _moment(text: str) -> datetime:
         moment = datetime.fromisoformat(text)
     except ValueError:
         raise ValueProblem("must be like 2026-11-22, or 2026-11-22T18:00+01:00") from None
+    if moment.year < _YEAR_LEAST:
+        raise ValueProblem(f"must be in {_YEAR_LEAST} or later")
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
