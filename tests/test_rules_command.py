@@ -5,7 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import signal
+import subprocess
+import tempfile
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
@@ -14,9 +18,17 @@ import asyncpg
 import pytest
 from click.testing import Result
 
+from switch.operate.trial.scratch import remove_left_behind
 from tests.conftest import PostgresServer
 from tests.ledger.support import Books, ask
-from tests.process import as_setting
+from tests.process import (
+    COMMAND,
+    PATIENCE_SECONDS,
+    as_setting,
+    environment,
+    is_alive,
+    until,
+)
 from tests.typed import typed
 
 FILE = '[[limits]]\nscope = "all"\nperiod = "day"\namount = 25.00\n'
@@ -118,6 +130,55 @@ def test_a_server_of_its_own(recorded: str, file: Path) -> None:
     assert "otherwise                  1" in said.stdout
 
 
+@contextmanager
+def started(url: str, file: Path, folder: Path) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    """A trial in a process of its own, whose server is there: the process, and the server's."""
+    with subprocess.Popen(
+        [COMMAND, "rules", "try", str(file), "--from", "2026-01-01"],
+        cwd=folder,
+        env=environment({"database__url": as_setting(url)}) | {"TMPDIR": str(folder)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as trial:
+        server = "switch-trial-*/postgres/data/postmaster.pid"
+        try:
+            until(lambda: [one for one in folder.glob(server) if one.read_text().count("\n") > 1])
+            (found,) = folder.glob(server)
+            yield trial, int(found.read_text().split("\n", 1)[0])
+        finally:
+            trial.kill()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_a_trial_that_is_ended(
+    recorded: str, file: Path, quick_path: Path, number: signal.Signals
+) -> None:
+    """Neither its folder nor its server is left."""
+    with started(recorded, file, quick_path) as (trial, server):
+        trial.send_signal(number)
+        _, said = trial.communicate(timeout=PATIENCE_SECONDS)
+        assert (130, False) == (trial.returncode, "Traceback" in said), said
+    assert not is_alive(server)
+    assert [] == list(quick_path.glob("switch-trial-*"))
+
+
+def test_a_trial_that_is_killed(
+    recorded: str, file: Path, quick_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it leaves is removed by the next one; what another still uses is not."""
+    with started(recorded, file, quick_path) as (trial, server):
+        monkeypatch.setattr(tempfile, "tempdir", str(quick_path))
+        asyncio.run(remove_left_behind())
+        assert is_alive(server)
+        trial.kill()
+        trial.wait()
+        assert is_alive(server)
+        asyncio.run(remove_left_behind())
+    assert not is_alive(server)
+    assert [] == list(quick_path.glob("switch-trial-*"))
+
+
 def test_a_file_that_changes_nothing(recorded: str, scratch: str, file: Path) -> None:
     """It is a test of the trial itself: nothing differs, and the page says what it is."""
     file.write_text("")
@@ -131,6 +192,7 @@ REFUSED = [
     (("--to", "2025-12-31"), "--from: must be before --to"),
     (("--to", "noon"),
      "Invalid value for '--to': must be like 2026-11-22, or 2026-11-22T18:00+01:00"),
+    (("--from", "0001-01-01"), "Invalid value for '--from': must be in 1970 or later"),
     (("--scratch", "postgresql://127.0.0.1:1/none"),
      "--scratch: no connection to that database: Connection refused"),
 ]  # fmt: skip

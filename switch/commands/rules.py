@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import signal
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
@@ -30,6 +32,8 @@ from switch.operate.trial.trial import Progress
 from switch.settings import Settings
 
 _EXAMPLES_MOST = 1_000_000
+#: Nothing was recorded before; much earlier there are no moments to count back from.
+_YEAR_LEAST = 1970
 
 
 def _moment(text: str) -> datetime:
@@ -38,6 +42,8 @@ def _moment(text: str) -> datetime:
         moment = datetime.fromisoformat(text)
     except ValueError:
         raise ValueProblem("must be like 2026-11-22, or 2026-11-22T18:00+01:00") from None
+    if moment.year < _YEAR_LEAST:
+        raise ValueProblem(f"must be in {_YEAR_LEAST} or later")
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
@@ -96,6 +102,10 @@ def try_(
     tried = _read(path)
 
     async def work() -> Outcome:
+        with _ended_as_by_ctrl_c():
+            return await play()
+
+    async def play() -> Outcome:
         async with (
             prepare.database(settings, prepare=check_schema) as url,
             scratch_database(scratch) as playing,
@@ -120,6 +130,33 @@ def _read(path: Path) -> Rules:
         return read_rules(path)
     except TrialError as error:
         raise Refusal(str(error)) from None
+
+
+@contextmanager
+def _ended_as_by_ctrl_c() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP end it in good order: nothing is left behind."""
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    is_ended = False
+
+    def end() -> None:
+        nonlocal is_ended
+        if task is not None and not is_ended:  # once: a second must not cut short the end itself
+            is_ended = task.cancel()
+
+    # nohup means that a hang-up is to be ignored.
+    heeded = [number for number in (signal.SIGTERM, signal.SIGHUP)
+              if signal.getsignal(number) is not signal.SIG_IGN]  # fmt: skip
+    for number in heeded:
+        loop.add_signal_handler(number, end)
+    try:
+        yield
+    except asyncio.CancelledError:
+        if is_ended:
+            raise KeyboardInterrupt from None
+        raise
+    finally:
+        for number in heeded:
+            loop.remove_signal_handler(number)
 
 
 @contextmanager

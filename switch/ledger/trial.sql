@@ -34,15 +34,30 @@ SELECT a.account_id, a.currency
  ORDER BY a.account_id;
 
 -- name: accounts
--- The accounts, with what was posted when the period began. What `switch maintain` carried from
--- one month to another changes no balance.
+-- The accounts, with what was posted when the period began. A posting is of the moment of its
+-- message, which took the time a little before it; that of an unwinding, of when it was unwound.
+-- What `switch maintain` carried from one month to another changes no balance.
 SELECT a.account_id, a.reference, a.program_id, a.currency, a.credit_limit_minor,
        a.posted_minor - coalesce((
            SELECT sum(p.amount_minor) FROM postings AS p
             WHERE p.account_id = a.account_id AND p.posted_at >= $2
               AND (p.contra <> 'opening'
                    OR p.note IS DISTINCT FROM 'brought forward'
-                  AND p.note IS DISTINCT FROM 'carried forward')), 0)::bigint AS posted_minor
+                  AND p.note IS DISTINCT FROM 'carried forward')
+              -- Only of the first minute are the messages looked up.
+              AND NOT (p.contra = 'settlement' AND p.posted_at < $2 + interval '1 minute'
+                       AND EXISTS (
+                           SELECT FROM authorizations AS z
+                            CROSS JOIN LATERAL (
+                                   SELECT CASE WHEN p.authorization_id = p.booking_id
+                                                AND z.unwound_at <= p.posted_at
+                                               THEN z.unwound_at ELSE z.received_at END
+                                  ) AS m(moment)
+                            WHERE z.account_id = p.account_id
+                              AND z.authorization_id IN (p.authorization_id, p.booking_id)
+                           HAVING max(m.moment) >= $2 - interval '1 minute'
+                              AND max(m.moment) < $2))
+           ), 0)::bigint AS posted_minor
   FROM accounts AS a WHERE a.account_id = ANY ($1);
 
 -- name: cards
@@ -54,6 +69,21 @@ SELECT account_id, card_id, program_id, pan_last_four, channels_blocked, mcc_blo
 -- name: limits
 SELECT account_id, card_id, scope, period, amount_minor, count FROM limits
  WHERE account_id = ANY ($1);
+
+-- name: limits_set
+-- When operators set those limits that they set before the period, and have not removed before it.
+SELECT account_id, card_id, scope, period, done_at AS set_at
+  FROM (SELECT DISTINCT ON (x.account_id, x.card_id, s.scope, s.period)
+               x.account_id, x.card_id, s.scope, s.period, x.action, x.done_at
+          FROM operator_actions AS x
+         CROSS JOIN LATERAL jsonb_to_record(
+                coalesce(nullif(x.details -> 'was', 'null'), x.details -> 'became')
+               ) AS s(scope text, period text)
+         WHERE x.account_id = ANY ($1) AND x.done_at < $2
+           AND (x.action = 'remove_limit'
+                OR x.action = 'set_limit' AND x.details -> 'was' = 'null')
+         ORDER BY x.account_id, x.card_id, s.scope, s.period, x.action_id DESC) AS newest
+ WHERE action = 'set_limit';
 
 -- name: counted
 -- From when on debits are counted toward a limit, where some were before the period began.
@@ -94,10 +124,11 @@ SELECT account_id, card_id, authorization_id, received_at, kind, channel, using_
  WHERE account_id = ANY ($1) AND received_at >= $3 AND received_at < $2 AND using_minor > 0;
 
 -- name: marks
--- Marks of reversals that were here before the period, and of unwindings within it.
+-- Marks of reversals that were here before the period, and of unwindings within it. A message
+-- leaves its mark a little after it took the time.
 SELECT account_id, clue, acquirer, noted_at FROM early_marks
  WHERE account_id = ANY ($1) AND verdict = 'reversed' AND noted_at < $3
-   AND (noted_at < $2 OR authorization_id IS NULL);
+   AND (noted_at < $2 OR received_at < $2 OR authorization_id IS NULL);
 
 -- name: presentments
 -- What clearing files brought before the period's end, $2.

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import re
 
-from switch.wire.currency import exponent
+from switch.wire.currency import CURRENCIES, exponent
 
 #: The most that one amount may be, in minor units: far enough from the end of a bigint that no
 #: sum of what an account sees in its life comes there.
 MINOR_MAX = 10**15 - 1
+
+#: The most decimals that a currency has, and one that has none.
+_DECIMALS_MAX = max(currency.exponent for currency in CURRENCIES.values())
+_WITHOUT_DECIMALS = "392"
 
 _AMOUNT = re.compile(r"(?P<sign>-?)(?P<whole>[0-9]+)(?:\.(?P<decimals>[0-9]+))?", re.ASCII)
 
@@ -27,6 +31,15 @@ def to_minor(text: str, currency: str) -> int:
     if text.startswith("-"):
         raise AmountError("must not be negative")
     return minor
+
+
+def check_major(text: str) -> None:
+    """Raise `AmountError` for what is an amount that is not negative in no currency."""
+    parts = _AMOUNT.fullmatch(text)
+    if parts is not None and len(parts["decimals"] or "") > _DECIMALS_MAX:
+        raise AmountError("has more decimals than any currency")
+    # Without its decimals it is the least that it may come to.
+    to_minor(text if parts is None else text.partition(".")[0], _WITHOUT_DECIMALS)
 
 
 def to_signed_minor(text: str, currency: str) -> int:

@@ -96,7 +96,8 @@ RETURNS void LANGUAGE sql VOLATILE AS $$
 $$;
 
 -- trial_count_v1: what of each limit was used when the period began. A limit that was not there is
--- counted as if it had been since its own period's beginning.
+-- counted as if it had been since its own period's beginning; one that was removed since, from when
+-- an operator had set it.
 CREATE FUNCTION trial_count_v1(p_from timestamptz) RETURNS void LANGUAGE sql VOLATILE AS $$
     INSERT INTO limit_usage (
         account_id, card_id, scope, period, period_start, amount_minor, count, counted_from)
@@ -114,11 +115,15 @@ CREATE FUNCTION trial_count_v1(p_from timestamptz) RETURNS void LANGUAGE sql VOL
       LEFT JOIN trial_limits_then AS t
              ON (t.account_id, t.card_id, t.scope, t.period)
               = (l.account_id, l.card_id, l.scope, l.period)
+      LEFT JOIN trial_limits_set AS s
+             ON (s.account_id, s.card_id, s.scope, s.period)
+              = (l.account_id, l.card_id, l.scope, l.period)
      CROSS JOIN LATERAL (
             SELECT CASE WHEN k.counted_from IS NOT NULL THEN k.counted_from
                         WHEN t.scope IS NULL
                           OR trial_was_removed_v1(l.account_id, l.card_id, l.scope, l.period)
-                        THEN this.period_start::timestamp AT TIME ZONE p.time_zone END
+                        THEN greatest(
+                            s.set_at, this.period_start::timestamp AT TIME ZONE p.time_zone) END
            ) AS since(counted_from)
       JOIN trial_use_before_v1(p_from) AS z
         ON z.account_id = l.account_id AND z.card_id = l.card_id

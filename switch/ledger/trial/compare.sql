@@ -51,6 +51,9 @@ LANGUAGE sql STABLE AS $$
      UNION ALL
     SELECT 'limits_removed', count(*), NULL, NULL FROM trial_limits_then AS l
      WHERE trial_was_removed_v1(l.account_id, l.card_id, l.scope, l.period)
+       AND NOT EXISTS (SELECT FROM trial_limits_set AS s
+                        WHERE (s.account_id, s.card_id, s.scope, s.period)
+                            = (l.account_id, l.card_id, l.scope, l.period))
      UNION ALL
     SELECT 'perhaps_in_part', count(*), NULL, NULL FROM trial_answers
      WHERE is_request AND kind = 'purchase' AND now = 'insufficient_funds' AND is_other

@@ -10,6 +10,9 @@ CREATE TABLE trial_cards (
     mcc_blocked text[], countries_allowed text[], PRIMARY KEY (account_id, card_id));
 CREATE TABLE trial_limits (LIKE limits INCLUDING INDEXES);
 CREATE TABLE trial_limits_then (LIKE limits INCLUDING INDEXES);  -- when the period began
+CREATE TABLE trial_limits_set (
+    account_id bigint, card_id bigint, scope text, period text, set_at timestamptz,
+    PRIMARY KEY (account_id, card_id, scope, period));
 CREATE TABLE trial_counted (
     account_id bigint, card_id bigint, scope text, period text, period_start date,
     counted_from timestamptz, PRIMARY KEY (account_id, card_id, scope, period, period_start));

@@ -99,6 +99,7 @@ class Recorded:
                 ("accounts", (begin,)),
                 ("cards", ()),
                 ("limits", ()),
+                ("limits_set", (begin,)),
                 ("counted", (begin,)),
                 ("used", (begin, self._period.counted_from)),
                 ("marks", (begin, end)),

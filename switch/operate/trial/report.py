@@ -32,7 +32,8 @@ _BESIDE: Mapping[str, Callable[[str, str], str]] = {
         "booked as final and in full"
     ),
     "limits_removed": lambda number, _: (
-        f"limits that were removed since: {number}. They count from the beginning of their period"
+        f"limits that were removed since, and nobody noted when they were set: {number}. They "
+        "count from the beginning of their period"
     ),
 }
 

@@ -43,7 +43,7 @@ from pydantic_core import ErrorDetails
 from switch.operate import issuing_values as values
 from switch.operate.trial.error import TrialError
 from switch.setting_errors import REASONS
-from switch.wire.major_units import AmountError, to_minor
+from switch.wire.major_units import AmountError, check_major, to_minor
 
 #: The most that a count and a card's number may be: an int and a bigint of Postgres.
 _COUNT_MAX, _CARD_MAX = 2**31 - 1, 2**63 - 1
@@ -70,8 +70,21 @@ def _channel(text: str) -> str:
     return text
 
 
-def _as_written(value: Any) -> Any:
-    return str(value) if type(value) is int else value
+def _as_written(value: Any) -> str:
+    """An amount as it stands in the file. What may be one depends on the currency of accounts; what
+    is one in none is refused before any is asked for.
+    """
+    if type(value) not in (int, str):
+        raise ValueError("must be an amount, like 25.00")
+    text = str(value)
+    check_major(text)
+    return text
+
+
+def _some(given: tuple[Any, ...]) -> tuple[Any, ...]:
+    if not given:
+        raise ValueError("must name one at least; without it, every card is meant")
+    return given
 
 
 def _countries(value: Any) -> Any:
@@ -146,8 +159,9 @@ class ControlRules(_Table):
 class Rules(_Table):
     """What is tried, and for which cards."""
 
-    programs: tuple[_Name, ...] | None = None  #: none: all
-    cards: tuple[_CardNumber, ...] | None = None  #: by number; none: all
+    programs: Annotated[tuple[_Name, ...], AfterValidator(_some)] | None = None  #: none: all
+    #: By number; none: all.
+    cards: Annotated[tuple[_CardNumber, ...], AfterValidator(_some)] | None = None
     currency: _Currency | None = None
     limits: tuple[LimitRule, ...] = ()
     controls: ControlRules | None = None
@@ -204,6 +218,8 @@ def read_rules(path: Path) -> Rules:
         # A misspelt key is also a missing one; the spelling is what helps.
         first = min(details, key=lambda detail: detail["type"] != "extra_forbidden")
         raise RulesError(f"{path}: {_told(first)}") from None
+    except ValueError:  # of thousands of digits
+        raise RulesError(f"{path}: a number in it is too large") from None
 
 
 def _with_tuples(value: Any) -> Any:

@@ -8,20 +8,28 @@ ledger's functions take the moment that is played for now.
 from __future__ import annotations
 
 import contextlib
+import fcntl
+import os
+import shutil
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import asyncpg
 
 from switch.ledger.embedded import EmbeddedPostgres
+from switch.ledger.embedded_files import Folder, find_binaries, try_lock
+from switch.ledger.embedded_server import Server
 from switch.ledger.lane import SESSION
 from switch.ledger.migrate import described, migrate
 from switch.ledger.queries import TRIAL, TRIAL_SCRIPTS
 from switch.operate.trial.error import TrialError
 
 _PATH = "public, pg_catalog"
+#: What the folder of a server of our own is called, and in it the file that is locked as long as
+#: the folder is used, and where the server is.
+_FOLDER, _HELD, _SERVER = "switch-trial-", "held", "postgres"
 #: Nothing here is worth a wait for the disk.
 _SESSION = SESSION | {
     "search_path": _PATH,
@@ -40,10 +48,48 @@ async def scratch_database(url: str | None) -> AsyncIterator[asyncpg.Connection]
     """
     async with contextlib.AsyncExitStack() as stack:
         if url is None:
-            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="switch-trial-"))
-            server = await stack.enter_async_context(EmbeddedPostgres(Path(folder) / "postgres"))
+            await remove_left_behind()
+            folder = stack.enter_context(_folder())
+            server = await stack.enter_async_context(EmbeddedPostgres(folder / _SERVER))
             url = server.url
         yield await stack.enter_async_context(_opened(url))
+
+
+@contextlib.contextmanager
+def _folder() -> Iterator[Path]:
+    """A temporary folder that is held by a lock, which ends with this process."""
+    with tempfile.TemporaryDirectory(prefix=_FOLDER) as name:
+        folder = Path(name)
+        file = os.open(folder / "new", os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            (folder / "new").rename(folder / _HELD)  # seen by others, it is locked
+            yield folder
+        finally:
+            os.close(file)
+
+
+async def remove_left_behind() -> None:
+    """Stop the servers and remove the folders of this user's trials that were killed."""
+    for folder in _left_behind():
+        await Server(Folder(folder / _SERVER), find_binaries()).shut_down()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _left_behind() -> Iterator[Path]:
+    """The folders that nobody holds any more, each held meanwhile."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_FOLDER}*"):
+        try:
+            if folder.is_symlink() or folder.stat().st_uid != os.geteuid():
+                continue
+            file = os.open(folder / _HELD, os.O_RDWR | os.O_NOFOLLOW)
+        except OSError:
+            continue
+        try:
+            if try_lock(file, fcntl.LOCK_EX):
+                yield folder
+        finally:
+            os.close(file)
 
 
 @contextlib.asynccontextmanager

@@ -197,6 +197,41 @@ async def test_what_operators_change_is_changed_at_its_moment(story: Trying) -> 
     await story.day.approved(200_000, _18="5411")
     outcome = await story.by()
     assert [] == others(outcome)
+    assert {} == beside(outcome)
+
+
+async def test_a_limit_that_was_set_and_removed_again(story: Trying) -> None:
+    """It counts from when it was set last, not from the beginning of its day; the change of one
+    that is there begins no count anew.
+    """
+    await story.operate("set_limit", "all", "day", 3_000, None)
+    await story.day.approved(500)
+    await story.operate("remove_limit", "all", "day")
+    await story.day.approved(5_000)
+    await story.operate("set_limit", "all", "day", 3_000, None)
+    await story.day.approved(1_000)
+    await story.operate("set_limit", "all", "day", 2_500, None)
+    await story.from_here()
+    assert ["61", "00"] == await story.day.codes(story.day.asks(1_600), story.day.asks(1_500))
+    await story.operate("remove_limit", "all", "day")
+    outcome = await story.by()
+    assert [] == others(outcome)
+    assert {} == beside(outcome)
+
+
+async def test_a_limit_of_which_nobody_noted_when_it_was_set(story: Trying) -> None:
+    """Removed since, it counts from the beginning of its day, and that is told."""
+    await story.day.approved(5_000)
+    await story.day.house.books.connection.execute(
+        "INSERT INTO limits (account_id, card_id, scope, period, amount_minor)"
+        " VALUES ($1, $1, 'all', 'day', 3000)",
+        story.day.account_id,
+    )
+    await story.from_here()
+    await story.day.approved(1_000)
+    await story.operate("remove_limit", "all", "day")
+    outcome = await story.by()
+    assert [("approved", "limit_amount", 1)] == others(outcome)
     assert {"limits_removed": (1, None)} == beside(outcome)
 
 
@@ -218,6 +253,44 @@ async def test_purchases_that_reach_into_the_period(story: Trying) -> None:
     assert {} == beside(outcome)
     account = story.day.account_id
     assert await balance(story.url, account) == await balance(story.scratch, account)
+
+
+@pytest.mark.parametrize("what", ["completion", "reversal", "unwinding"])
+async def test_a_period_that_begins_within_a_booking(story: Trying, what: str) -> None:
+    """A posting is of the moment of its message, which took the time a little before it: what was
+    received before the period is posted before it.
+    """
+    if what == "completion":
+        await story.day.send(completion(await story.day.approved(5_000), 5_600))
+    else:
+        asked = story.day.asks(5_000, mti="0200")
+        told = await story.day.send(asked)
+        if what == "reversal":
+            await story.day.send(reversal(asked))
+        else:
+            assert "unwound" == await story.day.unwind(told)
+    story.begin = await story.day.house.books.connection.fetchval(
+        "SELECT max(posted_at) FROM postings WHERE account_id = $1", story.day.account_id
+    )
+    await story.day.approved(90_000)
+    outcome = await story.by()
+    assert [] == others(outcome)
+    assert {} == beside(outcome)
+    account = story.day.account_id
+    assert await balance(story.url, account) == await balance(story.scratch, account)
+
+
+async def test_a_period_that_begins_before_a_mark_was_left(story: Trying) -> None:
+    """A reversal of before the period left its mark a little later: its original is declined."""
+    asked = story.day.asks(900)
+    await story.day.send(reversal(asked))
+    story.begin = await story.day.house.books.connection.fetchval(
+        "SELECT min(noted_at) FROM early_marks WHERE account_id = $1", story.day.account_id
+    )
+    assert "00" != (await story.day.send(asked)).code
+    outcome = await story.by()
+    assert [] == others(outcome)
+    assert {} == beside(outcome)
 
 
 async def test_a_mark_is_there_from_when_it_was_left(story: Trying) -> None:

@@ -37,6 +37,8 @@ REFUSED = [
     ("cards = [0]", "cards[0]: must be 1 to 9223372036854775807"),
     ('currency = "eur"', "currency: must be the three digits of an ISO 4217 currency, like 978"),
     ("limits = 3", "limits: must be a list"),
+    ("cards = []", "cards: must name one at least; without it, every card is meant"),
+    ("programs = []", "programs: must name one at least; without it, every card is meant"),
     ("[[limits]]", "limits[0].scope: is required"),
     ('[[limits]]\nscope = "web"\nperiod = "day"\ncount = 1',
      "limits[0].scope: must be 'all', 'purchase', 'cash', 'ecommerce' or 'contactless'"),
@@ -67,10 +69,30 @@ REFUSED = [
     ("scope", "is not TOML: Expected '=' after a key in a key/value pair (at end of document)"),
 ]  # fmt: skip
 
-AMOUNTS = [
-    ("300.001", "limits[0].amount: has more decimals than the 2 of its currency"),
+AMOUNT = '[[limits]]\nscope = "all"\nperiod = "day"\namount = '
+
+#: What is no amount in any currency.
+NO_AMOUNTS = [
+    ("-3", "limits[0].amount: must not be negative"),
+    ("-3.50", "limits[0].amount: must not be negative"),
     ('"-3"', "limits[0].amount: must not be negative"),
     ('"3 EUR"', "limits[0].amount: must be digits with at most one point, like 25.00"),
+    ("nan", "limits[0].amount: must be digits with at most one point, like 25.00"),
+    ("inf", "limits[0].amount: must be digits with at most one point, like 25.00"),
+    ("1e3", "limits[0].amount: must be digits with at most one point, like 25.00"),
+    ('"3."', "limits[0].amount: must be digits with at most one point, like 25.00"),
+    ("0.0001", "limits[0].amount: has more decimals than any currency"),
+    ("1" + "0" * 15, "limits[0].amount: is larger than any amount that is kept"),
+    ("1" * 5_000, "a number in it is too large"),
+    ("true", "limits[0].amount: must be an amount, like 25.00"),
+    ("[3]", "limits[0].amount: must be an amount, like 25.00"),
+    ("2026-11-22", "limits[0].amount: must be an amount, like 25.00"),
+]
+
+#: What is none in euros.
+AMOUNTS = [
+    ("300.001", "limits[0].amount: has more decimals than the 2 of its currency"),
+    ("1" + "0" * 13, "limits[0].amount: is larger than any amount that is kept"),
 ]
 
 
@@ -107,10 +129,20 @@ def test_what_is_refused(tmp_path: Path, text: str, says: str) -> None:
     assert f"{tmp_path / 'rules.toml'}: {says}" == str(refused.value)
 
 
+@pytest.mark.parametrize(
+    ("amount", "says"), NO_AMOUNTS, ids=[amount[:20] for amount, _ in NO_AMOUNTS]
+)
+def test_amounts_in_no_currency(tmp_path: Path, amount: str, says: str) -> None:
+    """They are refused when the file is read."""
+    with pytest.raises(RulesError) as refused:
+        read(tmp_path, AMOUNT + amount)
+    assert f"{tmp_path / 'rules.toml'}: {says}" == str(refused.value)
+
+
 @pytest.mark.parametrize(("amount", "says"), AMOUNTS, ids=[amount for amount, _ in AMOUNTS])
 def test_amounts_that_are_none(tmp_path: Path, amount: str, says: str) -> None:
     """An amount must be one in the currency of the accounts."""
-    rules = read(tmp_path, f'[[limits]]\nscope = "all"\nperiod = "day"\namount = {amount}')
+    rules = read(tmp_path, AMOUNT + amount)
     with pytest.raises(RulesError) as refused:
         rules.minor_limits(["978"])
     assert says == str(refused.value)
