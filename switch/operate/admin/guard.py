@@ -75,7 +75,7 @@ class Guard:
         except web.HTTPException:
             raise
         except Exception as error:  # noqa: BLE001 - a bug: what it says may be of a card
-            self._on_event("fault", error=error)
+            self._on_event("admin_fault", error=error)
             return refusal(500, "a bug: the log has a line of it")
 
     def _has_token(self, request: web.Request) -> bool:
