@@ -34,7 +34,6 @@ HEADERS = {
     hdrs.X_CONTENT_TYPE_OPTIONS: "nosniff",
     hdrs.CACHE_CONTROL: "no-store",
     hdrs.REFERRER_POLICY: "no-referrer",
-    hdrs.SERVER: "switch",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
@@ -89,9 +88,10 @@ class Guard:
         return is_right
 
 
-async def add_headers(_: web.Request, response: web.StreamResponse) -> None:
-    """On every answer, also those that refuse."""
+async def add_headers(_: web.BaseRequest, response: web.StreamResponse) -> None:
+    """On every answer, also those that refuse; none names the server."""
     response.headers.update(HEADERS)
+    response.headers.pop(hdrs.SERVER, None)
 
 
 def refusal(status: int, problem: str) -> web.Response:

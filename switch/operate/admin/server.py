@@ -11,6 +11,7 @@ from switch.operate.admin import static
 from switch.operate.admin.asking import Asking
 from switch.operate.admin.guard import Guard, OnEvent, add_headers
 from switch.operate.admin.live import Viewers
+from switch.operate.admin.malformed import Runner
 from switch.operate.admin.pulse import Pulse, Watched
 from switch.operate.admin_error import AdminError
 from switch.operate.log_stream import LogStream
@@ -60,7 +61,7 @@ class Admin:
             ]
         )
         LogStream().mount(app)
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=STOP_SECONDS)
+        self._runner = Runner(app, shutdown_timeout=STOP_SECONDS)
 
     async def start(self) -> None:
         """Listen. Raises `AdminError` where the address cannot be had."""
