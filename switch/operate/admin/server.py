@@ -55,7 +55,7 @@ class Admin:
                 web.get("/api/links", self._links),
                 web.get("/api/now", self._now),
                 web.get("/api/history", self._history),
-                web.get("/api/live", self._viewers.watch),
+                web.get("/api/live", self._viewers.watch, allow_head=False),
                 web.get("/api/search", asking.search),
                 web.get("/api/why/{place}", asking.why),
             ]

@@ -66,3 +66,10 @@ def test_what_is_no_request_is_answered_in_a_fixed_line(
     for word in (PLAIN.pan, PLAIN.pan[-8:], "xd9", "aiohttp"):
         assert word not in head + body
     assert [] == switch.lines("library_message") + switch.lines(level="error")
+
+
+@pytest.mark.parametrize("path", ["/api/live", "/api/log"])
+def test_a_stream_has_no_head(switch: Watched, path: str) -> None:
+    """HEAD of what never ends is refused: it would be a viewer that is told nothing."""
+    sent = f"HEAD {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+    assert answered(switch.admin_port, sent.encode()).startswith(b"HTTP/1.1 405 ")
