@@ -79,6 +79,7 @@ EVENTS: dict[str, Event] = {
     "file_update_unanswered": Event("warning", "link account_id pan stan state count"),
     "file_update_failed": Event("error", "link error traceback"),
     # the admin port
+    "admin_fault": Event("error", "error traceback"),
     "admin_refused": Event("warning", "peer problem"),
     # the HSM, the vault and keys
     "software_hsm": Event("warning", "problem"),

@@ -59,11 +59,17 @@ class Place(NamedTuple):
         """Read what `str` gives. Raises `ValueError` for anything else."""
         try:
             account_id, number, micros = (int(part) for part in text.split(":"))
-            return cls(account_id, number, _EPOCH + timedelta(microseconds=micros))
+            received_at = _EPOCH + timedelta(microseconds=micros)
         except (OverflowError, ValueError):
-            raise ValueError("no place: account, number and microseconds, with colons") from None
+            raise ValueError(_NO_PLACE) from None
+        if account_id not in _INT8 or number not in _INT8:
+            raise ValueError(_NO_PLACE)
+        return cls(account_id, number, received_at)
 
 
+_NO_PLACE = "no place: account, number and microseconds, with colons"
+#: What a column of the ledger can hold.
+_INT8 = range(-(2**63), 2**63)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 

@@ -66,7 +66,7 @@ class LogStream:
 
     def mount(self, app: web.Application) -> None:
         """Serve it from that application, and end with it."""
-        app.router.add_get(PATH, self.serve)
+        app.router.add_get(PATH, self.serve, allow_head=False)
         app.on_shutdown.append(self.close)
 
     async def serve(self, request: web.Request) -> web.StreamResponse:

@@ -34,7 +34,6 @@ HEADERS = {
     hdrs.X_CONTENT_TYPE_OPTIONS: "nosniff",
     hdrs.CACHE_CONTROL: "no-store",
     hdrs.REFERRER_POLICY: "no-referrer",
-    hdrs.SERVER: "switch",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
@@ -75,7 +74,7 @@ class Guard:
         except web.HTTPException:
             raise
         except Exception as error:  # noqa: BLE001 - a bug: what it says may be of a card
-            self._on_event("fault", error=error)
+            self._on_event("admin_fault", error=error)
             return refusal(500, "a bug: the log has a line of it")
 
     def _has_token(self, request: web.Request) -> bool:
@@ -89,9 +88,10 @@ class Guard:
         return is_right
 
 
-async def add_headers(_: web.Request, response: web.StreamResponse) -> None:
-    """On every answer, also those that refuse."""
+async def add_headers(_: web.BaseRequest, response: web.StreamResponse) -> None:
+    """On every answer, also those that refuse; none names the server."""
     response.headers.update(HEADERS)
+    response.headers.pop(hdrs.SERVER, None)
 
 
 def refusal(status: int, problem: str) -> web.Response:

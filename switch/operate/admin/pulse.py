@@ -98,7 +98,7 @@ class Pulse:
             try:
                 self._beat()
             except Exception as error:  # noqa: BLE001 - a bug here must not silence the page
-                self._on_event("fault", error=error)
+                self._on_event("admin_fault", error=error)
 
     def _beat(self) -> None:
         now = self._figures()

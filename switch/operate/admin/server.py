@@ -11,6 +11,7 @@ from switch.operate.admin import static
 from switch.operate.admin.asking import Asking
 from switch.operate.admin.guard import Guard, OnEvent, add_headers
 from switch.operate.admin.live import Viewers
+from switch.operate.admin.malformed import Runner
 from switch.operate.admin.pulse import Pulse, Watched
 from switch.operate.admin_error import AdminError
 from switch.operate.log_stream import LogStream
@@ -54,13 +55,13 @@ class Admin:
                 web.get("/api/links", self._links),
                 web.get("/api/now", self._now),
                 web.get("/api/history", self._history),
-                web.get("/api/live", self._viewers.watch),
+                web.get("/api/live", self._viewers.watch, allow_head=False),
                 web.get("/api/search", asking.search),
                 web.get("/api/why/{place}", asking.why),
             ]
         )
         LogStream().mount(app)
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=STOP_SECONDS)
+        self._runner = Runner(app, shutdown_timeout=STOP_SECONDS)
 
     async def start(self) -> None:
         """Listen. Raises `AdminError` where the address cannot be had."""

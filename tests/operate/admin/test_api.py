@@ -37,6 +37,8 @@ BAD_QUESTIONS = [
     ("search?q=1234&since=-1d", "30m, 6h, 2d"), ("search?q=1234&since=%C2%B2d", "30m, 6h, 2d"),
     ("search?q=1234&since=9999999999d", "30m, 6h, 2d"), ("why/x", "search"), ("why/1:2", "search"),
     ("why/1:2:99999999999999999999999999", "search"),
+    ("why/99999999999999999999:1:1", "search"), ("why/1:99999999999999999999:1", "search"),
+    ("why/1:-99999999999999999999:1", "search"), ("why/1:1:-99999999999999999", "search"),
 ]  # fmt: skip
 
 

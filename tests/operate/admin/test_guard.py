@@ -9,12 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import make_mocked_request
 
-from switch.operate.admin.guard import POLICY, TOKEN_MIN, read_token
+from switch.operate.admin.guard import POLICY, TOKEN_MIN, Guard, read_token
 from switch.operate.admin.static import FILES, path_of
 from switch.operate.admin_error import AdminError
+from switch.settings import Address
 from tests.pki import Ca, client_context
 from tests.process import PATIENCE_SECONDS, Switch, free_port, running
+from tests.traffic import PLAIN
 
 TOKEN = "0f1e2d3c4b5a69788796a5b4c3d2e1f0"
 
@@ -120,7 +124,7 @@ def test_every_answer_says_what_a_browser_may_do_with_it(guarded: Guarded) -> No
         assert ("nosniff", "no-store") == (
             headers["X-Content-Type-Options"], headers["Cache-Control"]
         )  # fmt: skip
-        assert "switch" == headers["Server"]
+        assert "Server" not in headers
     for directive in ("default-src 'none'", "frame-ancestors 'none'", "script-src 'self'"):
         assert directive in POLICY
     assert "unsafe" not in POLICY
@@ -139,6 +143,27 @@ def test_a_token_that_guards_nothing_is_refused(
         read_token(file)
     assert str(refused.value).startswith("admin.token_file: ")
     assert named in str(refused.value)
+
+
+async def test_a_bug_of_the_port_is_no_fault_of_a_message() -> None:
+    """It is answered 500 without a word of it, and told as an event of the port's own."""
+    events: list[tuple[str, object]] = []
+
+    def on_event(name: str, **fields: object) -> None:
+        events.append((name, fields["error"]))
+
+    async def bug(_: web.Request) -> web.StreamResponse:
+        raise error
+
+    error = LookupError(PLAIN.pan)
+    guard = Guard(Address("127.0.0.1", 8580), None, frozenset(), on_event=on_event)
+    request = make_mocked_request("GET", "/api/now", headers={"Host": "localhost"})
+    answer = await guard.middleware(request, bug)
+    assert isinstance(answer, web.Response)
+    assert (500, {"error": "a bug: the log has a line of it"}) == (
+        answer.status, json.loads(answer.text or ""),
+    )  # fmt: skip
+    assert [("admin_fault", error)] == events
 
 
 def test_a_token_is_its_line(tmp_path: Path) -> None:

@@ -112,9 +112,20 @@ def test_a_message_is_searched_and_explained(page: Browser, switch: Watched) -> 
     assert PLAIN.pan not in page.driver.page_source
 
 
-def test_a_pan_cannot_be_typed_whole(page: Browser) -> None:
-    """The field takes twelve characters, fewer than any PAN of a scheme has."""
-    assert 12 == page.run("return document.querySelector('#query').maxLength")
+@pytest.mark.parametrize("query", [PLAIN.pan, f"{PLAIN.pan[:4]} {PLAIN.pan[4:8]}", "12345é", "'"])
+def test_what_cannot_be_found_is_not_sent(page: Browser, query: str) -> None:
+    """A PAN stays in the browser, whole and in part, and so does what the switch would refuse."""
+    assert -1 == page.run("return document.querySelector('#query').maxLength")
+    page.run(
+        "window.sent = []; const real = fetch;"
+        "window.fetch = (path, ...more) => (sent.push(path), real(path, ...more))"
+    )
+    page.run("document.querySelector('#query').value = arguments[0]", query)
+    page.run("document.querySelector('#search').requestSubmit()")
+    page.until(lambda: "not sent: look for an RRN" in page.text("#search-says"), "the refusal")
+    assert "last four digits" in page.text("#search-says")
+    assert query not in page.text("#search-says").split()
+    assert [] == page.run("return sent.filter((path) => path.includes('search'))")
 
 
 def test_what_is_not_found_is_said(page: Browser) -> None:

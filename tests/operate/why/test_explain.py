@@ -246,6 +246,7 @@ async def test_what_is_not_there(one_house: House) -> None:
     for place in (Place(1, 1, datetime.now(UTC)), Place(0, 1, datetime.now(UTC))):
         with pytest.raises(NotRecorded):
             await explain(one_house.books.connection, place)
-    for text in ("", "1:2", "1:2:x", f"1:2:{10**30}", "1:2:3:4"):
+    for text in ("", "1:2", "1:2:x", "1:2:3:4", f"1:2:{10**30}", f"1:2:{-(10**18)}",
+                 f"{2**63}:1:1", f"1:{2**63}:1", f"{-(2**63) - 1}:1:1"):  # fmt: skip
         with pytest.raises(ValueError, match="no place"):
             Place.parse(text)

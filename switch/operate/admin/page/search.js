@@ -7,6 +7,11 @@ import { major, moment, tell, words } from "./words.js";
 
 const byId = (id) => document.getElementById(id);
 const WHY = "#why/";
+// What the switch takes. Anything else may be a PAN, and is not sent.
+const CAN_BE_FOUND = /^[A-Za-z0-9]{1,12}$/;
+const NOT_SENT =
+  "not sent: look for an RRN (7 to 12 letters and digits), a STAN or authorization code (6), " +
+  "or a card's last four digits; never for a PAN, but for its last four digits";
 
 export function beginSearch() {
   byId("search").addEventListener("submit", (event) => {
@@ -19,8 +24,13 @@ export function beginSearch() {
 }
 
 async function look(query, since) {
-  say("looking …");
   byId("why").hidden = true;
+  if (!CAN_BE_FOUND.test(query)) {
+    byId("found").hidden = true;
+    say(NOT_SENT);
+    return;
+  }
+  say("looking …");
   const asked = new URLSearchParams({ q: query, since });
   const told = await answer(`/api/search?${asked}`);
   byId("found").hidden = !told?.found.length;
