@@ -183,7 +183,7 @@ async def test_an_hour(switch: Switch) -> None:
     await asyncio.sleep(1.0)
     await asyncio.to_thread(switch.start)
     figures = await asyncio.to_thread(ended, switch, simulation, 240)
-    assert time.monotonic() - began > 60
+    assert time.monotonic() - began > 55  # customers come for a minute, the last one early
     assert figures["stories"] > 3_000
     assert figures["lost"] >= 4
     for name in ("unavailable", "timed_out", "stood_in", "reversed", "completed", "repeats"):
