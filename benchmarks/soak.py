@@ -4,9 +4,9 @@
     python -m benchmarks.soak                # 30 minutes
     python -m benchmarks.soak --minutes 2
 
-Memory must stay flat, every message must be answered, all but a few approved, and at the end all
-that a bench proves must hold. The last line is one JSON object; the exit code is 1 where something
-did not hold.
+Memory must stay flat, every message must be answered and approved, and at the end all that a
+bench proves must hold. The last line is one JSON object; the exit code is 1 where something did
+not hold.
 """
 
 from __future__ import annotations
@@ -33,11 +33,6 @@ WARM_UP_SHARE = 0.2
 
 #: By how much memory may be more at the end than after warming up.
 RSS_GROWTH_MAX = 0.05
-
-#: Of all messages, those that may be answered 91: a machine that others use as well stands still
-#: for a moment now and then, and what would come too late is refused. Any other answer is wrong.
-SHED_SHARE_MAX = 0.001
-SHED = "91"
 
 LOOK_SECONDS = 1.0
 
@@ -116,12 +111,7 @@ def problems(told: dict[str, object]) -> list[str]:
     """What did not hold, by the figure's name."""
     grown = told["rss_growth"]
     assert isinstance(grown, float)
-    wrong = [name for name in ("unanswered", "log_lines_lost") if told[name]]
-    others, messages = told["not_approved"], told["messages"]
-    assert isinstance(others, dict)
-    assert isinstance(messages, int)
-    if others.keys() - {SHED} or others.get(SHED, 0) > SHED_SHARE_MAX * messages:
-        wrong.append("not_approved")
+    wrong = [name for name in ("unanswered", "not_approved", "log_lines_lost") if told[name]]
     return wrong + (["rss_growth"] if grown > RSS_GROWTH_MAX else [])
 
 

@@ -285,29 +285,6 @@ def test_memory_that_grows_is_seen() -> None:
     flat = [50] * 10 + [100] * 90
     assert (100, 100) == flatness(flat)
     assert (100, 110) == flatness([*flat, *[110] * 20])
-
-
-SOAKED = {
-    "messages": 10_000,
-    "unanswered": 0,
-    "not_approved": {},
-    "log_lines_lost": 0,
-    "rss_growth": 0.05,
-}
-
-
-@pytest.mark.parametrize(
-    ("figure", "wrong"),
-    [
-        ({}, []),
-        ({"rss_growth": 0.06}, ["rss_growth"]),
-        ({"unanswered": 1}, ["unanswered"]),
-        ({"log_lines_lost": 1}, ["log_lines_lost"]),
-        ({"not_approved": {"91": 10}}, []),
-        ({"not_approved": {"91": 11}}, ["not_approved"]),
-        ({"not_approved": {"51": 1}}, ["not_approved"]),
-    ],
-)
-def test_soaked(figure: dict[str, object], wrong: list[str]) -> None:
-    """A soak passes with one message in a thousand refused for lack of time, and nothing else."""
-    assert wrong == problems(SOAKED | figure)
+    assert ["rss_growth"] == problems(
+        {"unanswered": 0, "not_approved": {}, "log_lines_lost": 0, "rss_growth": 0.06}
+    )
