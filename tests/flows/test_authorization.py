@@ -301,7 +301,7 @@ async def test_database_too_slow(house: House) -> None:
     request = purchase(pan, _41="SLOW0001")
     began = time.monotonic()
     answer = await house.answer(request, answer_ms=200)
-    assert time.monotonic() - began < 0.4  # before that decision is made
+    assert time.monotonic() - began < 0.2
     assert "91" == answer[39]
     await taken_back(house, account_id)
     assert "05" == (await house.answer(request))[39]
