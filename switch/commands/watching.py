@@ -27,7 +27,7 @@ def top(url: str | None, token_file: Path | None, ca: Path | None, config: Path 
     try:
         from switch.operate.top.screen import Top
     except ImportError:
-        raise Refusal("top needs textual: pip install 'iso8583-switch[top]'") from None
+        raise Refusal("top needs textual: make setup brings it, or pip install textual") from None
     from switch.operate.admin.guard import read_token
     from switch.operate.top.client import figures
 

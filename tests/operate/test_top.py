@@ -133,7 +133,7 @@ def test_top_without_textual_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch)
         return there(name, *rest)
 
     monkeypatch.setattr(builtins, "__import__", absent)
-    assert "iso8583-switch[top]" in typed("top").stderr
+    assert "make setup" in typed("top").stderr
 
 
 @pytest.mark.parametrize(("value", "said"), NUMBERS)

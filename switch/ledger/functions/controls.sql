@@ -25,16 +25,17 @@ RETURNS bigint LANGUAGE sql IMMUTABLE AS $$
 $$;
 
 -- limit_figures_v1: a card's limits that take a debit: how much each lets pass, what was used of it
--- in the period that holds a moment, and what this one uses.
+-- in the period that holds a moment, what this one uses, and whether it would pass it.
 CREATE OR REPLACE FUNCTION limit_figures_v1(
     p_account_id bigint, p_card_id bigint, p_kind text, p_channel text, p_amount_minor bigint,
     p_cash_minor bigint, p_at timestamptz, p_time_zone text, p_week_starts smallint)
 RETURNS TABLE (
     scope text, period text, limit_minor bigint, used_minor bigint, this_minor bigint,
-    limit_count int, used_count bigint)
+    limit_count int, used_count bigint, over_amount boolean, over_count boolean)
 LANGUAGE sql STABLE AS $$
     SELECT l.scope, l.period, l.amount_minor, used.amount_minor, use.amount_minor, l.count,
-           used.count
+           used.count, l.amount_minor < used.amount_minor + use.amount_minor,
+           l.count < used.count + 1
       FROM limits AS l
      CROSS JOIN LATERAL (
             SELECT limit_use_v1(l.scope, p_kind, p_channel, p_amount_minor, p_cash_minor)
@@ -55,8 +56,7 @@ CREATE OR REPLACE FUNCTION limited_v1(
     p_account_id bigint, p_card_id bigint, p_kind text, p_channel text, p_amount_minor bigint,
     p_cash_minor bigint, p_at timestamptz, p_time_zone text, p_week_starts smallint)
 RETURNS TABLE (over_amount boolean, over_count boolean) LANGUAGE sql STABLE AS $$
-    SELECT bool_or(f.limit_minor < f.used_minor + f.this_minor),
-           bool_or(f.limit_count < f.used_count + 1)
+    SELECT bool_or(f.over_amount), bool_or(f.over_count)
       FROM limit_figures_v1(p_account_id, p_card_id, p_kind, p_channel, p_amount_minor,
                             p_cash_minor, p_at, p_time_zone, p_week_starts) AS f
 $$;
@@ -67,8 +67,8 @@ CREATE OR REPLACE FUNCTION limit_answer_v1(
     p_account_id bigint, p_card_id bigint, p_kind text, p_channel text, p_amount_minor bigint,
     p_cash_minor bigint, p_at timestamptz)
 RETURNS limit_answer_v1 LANGUAGE sql STABLE AS $$
-    SELECT CASE WHEN bool_or(f.limit_minor < f.used_minor + f.this_minor) THEN 'limit_amount'
-                WHEN bool_or(f.limit_count < f.used_count + 1)            THEN 'limit_count' END,
+    SELECT CASE WHEN bool_or(f.over_amount) THEN 'limit_amount'
+                WHEN bool_or(f.over_count)  THEN 'limit_count' END,
            string_agg(format('limit.%s.%s=%s:%s:%s:%s:%s', f.scope, f.period, f.limit_minor,
                              f.used_minor, f.this_minor, f.limit_count, f.used_count),
                       ' ' ORDER BY f.scope, f.period)
