@@ -200,6 +200,14 @@ class Books:
         )
         await self.plastic(account_id, card_id)
 
+    async def token(self, account_id: int) -> bytes:
+        """Give an account's own card a token, and tell it."""
+        token = number().to_bytes(32)
+        await self.connection.execute(
+            "INSERT INTO pan_tokens VALUES ($1, 0, $2, $2)", token, account_id
+        )
+        return token
+
     async def plastic(
         self,
         account_id: int,

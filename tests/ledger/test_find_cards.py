@@ -10,25 +10,16 @@ import pytest
 from switch.ledger.lane import SESSION
 from switch.ledger.queries import QUERIES
 from switch.rules.card import Plastic
-from tests.ledger.support import Books, ledger_on, number, within
+from tests.ledger.support import Books, ledger_on, within
 
 pytest_plugins = ["tests.ledger.fixtures"]
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
-async def known(books: Books, account_id: int) -> bytes:
-    """Give an account's own card a token, and tell it."""
-    token = number().to_bytes(32)
-    await books.connection.execute(
-        "INSERT INTO pan_tokens VALUES ($1, 0, $2, $2)", token, account_id
-    )
-    return token
-
-
 async def test_a_card_has_its_plastics(shared_database: str, books: Books, tmp_path: Path) -> None:
     """The newest expiry comes first, of one expiry the one made last; stopped ones are left out."""
     account_id = await books.account(currency="840", card_status="blocked")
-    token = await known(books, account_id)
+    token = await books.token(account_id)
     for expiry, sequence_number, is_stopped in (
         ("2611", "03", False),
         ("3012", "02", False),
@@ -65,7 +56,7 @@ async def test_a_card_without_plastics_is_found(
 ) -> None:
     """A card whose plastics are all stopped is a card still: it has expired, it is not unknown."""
     account_id = await books.account()
-    token = await known(books, account_id)
+    token = await books.token(account_id)
     await books.connection.execute(
         "UPDATE plastics SET is_stopped = true WHERE account_id = $1", account_id
     )
