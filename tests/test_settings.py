@@ -1,16 +1,11 @@
 """What the settings are, and what is refused."""
 
 import os
-import re
-import tomllib
 from pathlib import Path
-from typing import Any
 
 import pytest
-from pydantic import BaseModel, ValidationError
-from pydantic_core import PydanticUndefined
+from pydantic import ValidationError
 
-from switch.setting_sections import SECTIONS
 from switch.settings import Address, Settings, SettingsError
 
 ROOT = Path(__file__).parent.parent
@@ -420,66 +415,3 @@ def test_addresses_overlap_where_both_cannot_be_listened_on() -> None:
         assert overlaps == Address(other, 1).overlaps(Address(one, 1))
         assert not Address(one, 1).overlaps(Address(other, 2))
         assert not Address(one, 0).overlaps(Address(other, 0))
-
-
-def defaults() -> dict[str, str]:
-    """Every setting by its dotted name, with its default as TOML writes it."""
-    found: dict[str, str] = {}
-    for section, model in SECTIONS.items():
-        found |= defaults_of("links[]" if model is SECTIONS["links"] else section, model)
-    return found
-
-
-def defaults_of(prefix: str, model: type[BaseModel]) -> dict[str, str]:
-    """Those of a section and of the tables in it."""
-    found: dict[str, str] = {}
-    for name, field in model.model_fields.items():
-        value = field.get_default(call_default_factory=True)
-        if isinstance(value, BaseModel):
-            found |= defaults_of(f"{prefix}.{name}", type(value))
-        else:
-            found[f"{prefix}.{name}"] = "required" if value is PydanticUndefined else toml(value)
-    return found
-
-
-def toml(value: Any) -> str:
-    if hasattr(value, "get_secret_value"):
-        value = value.get_secret_value()
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, Path) and value.is_absolute():
-        value = value.relative_to(ROOT)
-    if isinstance(value, tuple | list):
-        return f"[{', '.join(toml(each) for each in value)}]"
-    value = "" if value is None else value
-    return str(value) if isinstance(value, int) else f'"{value}"'
-
-
-def test_every_setting_is_documented() -> None:
-    """docs/settings.md has exactly the settings of the code, with their defaults."""
-    rows = re.findall(
-        r"^\| `([a-z_\[\].0-9]+)` \| (?:`([^`]*)`|(required)) \|[^|]*\| \S[^|]*\|$",
-        (ROOT / "docs/settings.md").read_text(),
-        re.MULTILINE,
-    )
-    assert defaults() == {name: default or required for name, default, required in rows}
-
-
-def shown_in(tables: dict[str, Any], prefix: str = "") -> dict[str, str]:
-    """Every setting of an example by its dotted name, as it stands there."""
-    found: dict[str, str] = {}
-    for name, value in tables.items():
-        if isinstance(value, dict):
-            found |= shown_in(value, f"{prefix}{name}.")
-        else:
-            found[f"{prefix}{name}"] = toml(value)
-    return found
-
-
-def test_the_example_has_every_setting_and_loads() -> None:
-    """switch.toml.example is complete, shows the defaults, and is served as it stands."""
-    example = tomllib.loads((ROOT / "switch.toml.example").read_text())
-    shown = shown_in(example | {"links[]": example.pop("links")[0]})
-    required = {"links[].name": '"demo"', "links[].listen": '"127.0.0.1:8583"'}
-    assert {**defaults(), **required} == shown
-    assert Settings.load().links == Settings.load(ROOT / "switch.toml.example").links

@@ -2,107 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass, field
-from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import asyncpg
 import pytest
-import pytest_asyncio
 
 from keys.hsm import Verdict
 from switch.ledger.queries import OPERATE
 from switch.operate.audit import audit
-from switch.operate.trial import Outcome, Period, Rules, TrialError, scratch_database, try_rules
-from tests.conftest import PostgresServer
-from tests.flows.day import CASH, Day
-from tests.flows.later import advice, completion, increment, private, reversal
-from tests.flows.support import House, open_house
+from switch.operate.trial import TrialError, scratch_database
+from tests.flows.day import CASH
+from tests.flows.later import advice, completion, private, reversal
 from tests.ledger.presentments import clear, held, issue, presented
-from tests.ledger.support import Books, ledger_on
-from tests.life.driver import arrange
+from tests.ledger.support import Books
+from tests.operate.trial.stories import ACTOR, Trying, balance, beside, others
 
-pytest_plugins = ["tests.ledger.fixtures"]
+pytest_plugins = ["tests.ledger.fixtures", "tests.operate.trial.fixtures"]
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-ACTOR = ("me", "a test")
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def house(shared_database: str, books: Books, quick_root: Path) -> AsyncIterator[House]:
-    """An issuer whose cards verify nothing, where it is about noon."""
-    await arrange(books)
-    async with ledger_on(shared_database, quick_root / "trial" / "journal") as ledger:
-        yield await open_house(ledger, books, [])
-
-
-@pytest.fixture
-def scratch(postgres_server: PostgresServer) -> Iterator[str]:
-    """The URL of an empty database to play in."""
-    yield from postgres_server.fresh("template0")
-
-
-@dataclass
-class Trying:
-    """A card's story, of which a part is tried."""
-
-    url: str
-    scratch: str
-    day: Day
-    begin: datetime = field(init=False)
-
-    async def from_here(self) -> None:
-        """What comes now is the period."""
-        self.begin = await self._now()
-
-    async def by(self, **rules: Any) -> Outcome:
-        """Try rules on it, for its card alone."""
-        own = Rules.model_validate({"cards": (self.day.account_id,), **rules})
-        async with scratch_database(self.scratch) as playing:
-            period = Period(self.begin, await self._now())
-            return await try_rules(self.url, playing, period, own, examples=100)
-
-    async def operate(self, name: str, *values: Any) -> None:
-        """Do as the operator's command does on the card."""
-        place = (self.day.account_id, self.day.account_id)
-        await self._books.connection.execute(OPERATE[name], *ACTOR, *place, *values)
-
-    async def _now(self) -> datetime:
-        moment: datetime = await self._books.connection.fetchval("SELECT clock_timestamp()")
-        return moment
-
-    @property
-    def _books(self) -> Books:
-        return self.day.house.books
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def story(shared_database: str, house: House, scratch: str) -> Trying:
-    """A new card with 1000.00 EUR."""
-    return Trying(shared_database, scratch, await Day.begin(house))
-
-
-async def balance(url: str, account_id: int) -> tuple[Any, ...]:
-    """What an account has posted and held."""
-    connection = await asyncpg.connect(url)
-    rows = await connection.fetch(
-        "SELECT posted_minor, held_minor FROM accounts WHERE account_id = $1", account_id
-    )
-    await connection.close()
-    return tuple(rows[0])
-
-
-def others(outcome: Outcome) -> list[tuple[str, str, int]]:
-    """What would have been answered otherwise: was, now, how many."""
-    return [(row["was"], row["now"], row["number"]) for row in outcome.answers if row["is_other"]]
-
-
-def beside(outcome: Outcome) -> dict[str, tuple[int, int | None]]:
-    """What stands beside it: how many, and their amount."""
-    return {row["what"]: (row["number"], row["amount_minor"]) for row in outcome.beside}
-
 
 DAY_35 = {"scope": "all", "period": "day", "amount": "35.00"}
 
@@ -233,79 +149,6 @@ async def test_a_limit_of_which_nobody_noted_when_it_was_set(story: Trying) -> N
     outcome = await story.by()
     assert [("approved", "limit_amount", 1)] == others(outcome)
     assert {"limits_removed": (1, None)} == beside(outcome)
-
-
-async def test_purchases_that_reach_into_the_period(story: Trying) -> None:
-    """Holds, increments, advices and reversals of before it are there as they were."""
-    held_one = await story.day.approved(5_000)
-    await story.day.send(increment(held_one, 700))
-    reversed_one = await story.day.approved(3_000)
-    await story.day.send(reversal(reversed_one, keep=1_200))
-    advised = story.day.asks(900)
-    await story.day.send(advice(advised))
-    await story.from_here()
-    await story.day.send(completion(held_one, 5_600))
-    await story.day.send(reversal(reversed_one))
-    await story.day.send(advised)
-    assert ["00"] == await story.day.codes(story.day.asks(93_500 - 1))
-    outcome = await story.by()
-    assert [] == others(outcome)
-    assert {} == beside(outcome)
-    account = story.day.account_id
-    assert await balance(story.url, account) == await balance(story.scratch, account)
-
-
-@pytest.mark.parametrize("what", ["completion", "reversal", "unwinding"])
-async def test_a_period_that_begins_within_a_booking(story: Trying, what: str) -> None:
-    """A posting is of the moment of its message, which took the time a little before it: what was
-    received before the period is posted before it.
-    """
-    if what == "completion":
-        await story.day.send(completion(await story.day.approved(5_000), 5_600))
-    else:
-        asked = story.day.asks(5_000, mti="0200")
-        told = await story.day.send(asked)
-        if what == "reversal":
-            await story.day.send(reversal(asked))
-        else:
-            assert "unwound" == await story.day.unwind(told)
-    story.begin = await story.day.house.books.connection.fetchval(
-        "SELECT max(posted_at) FROM postings WHERE account_id = $1", story.day.account_id
-    )
-    await story.day.approved(90_000)
-    outcome = await story.by()
-    assert [] == others(outcome)
-    assert {} == beside(outcome)
-    account = story.day.account_id
-    assert await balance(story.url, account) == await balance(story.scratch, account)
-
-
-async def test_a_period_that_begins_before_a_mark_was_left(story: Trying) -> None:
-    """A reversal of before the period left its mark a little later: its original is declined."""
-    asked = story.day.asks(900)
-    await story.day.send(reversal(asked))
-    story.begin = await story.day.house.books.connection.fetchval(
-        "SELECT min(noted_at) FROM early_marks WHERE account_id = $1", story.day.account_id
-    )
-    assert "00" != (await story.day.send(asked)).code
-    outcome = await story.by()
-    assert [] == others(outcome)
-    assert {} == beside(outcome)
-
-
-async def test_a_mark_is_there_from_when_it_was_left(story: Trying) -> None:
-    """A reversal of an advice that declined does not make it reversed before it came: its original,
-    when that comes at last, is declined as it was.
-    """
-    asked = story.day.asks(900)
-    declined = advice(asked, response="05")
-    await story.day.send(declined)
-    await story.day.send(reversal(declined))
-    await story.from_here()
-    assert ["05"] == await story.day.codes(asked)
-    outcome = await story.by()
-    assert ["declined_elsewhere"] == [row["was"] for row in outcome.answers]
-    assert [] == others(outcome)
 
 
 async def test_what_is_not_copied(story: Trying) -> None:
