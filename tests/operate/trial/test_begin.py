@@ -82,3 +82,17 @@ async def test_a_mark_is_there_from_when_it_was_left(story: Trying) -> None:
     outcome = await story.by()
     assert ["declined_elsewhere"] == [row["was"] for row in outcome.answers]
     assert [] == others(outcome)
+
+
+async def test_what_was_refused_before_the_period_stays_refused(story: Trying) -> None:
+    """A purchase of before is as it was answered, though the rules that are tried let it pass."""
+    await story.operate("set_limit", "all", "transaction", 50_000, None)
+    refused = story.day.asks(90_000)
+    assert ["61"] == await story.day.codes(refused)
+    await story.from_here()
+    for _ in range(2):
+        await story.day.approved(45_000)
+    await story.day.send(advice(refused))  # it reaches into the period
+    outcome = await story.by(limits=({"scope": "all", "period": "transaction", "amount": "2000"},))
+    assert [] == others(outcome)
+    assert {} == beside(outcome)
