@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from switch.operate.replay.thresholds import COUNTS, missed, parse
 from switch.operate.simulate.report import as_json, in_words, notes
 from switch.operate.simulate.score import NAMED_MOST, NETWORK, NONE_OF, OWN, Score
@@ -37,6 +39,18 @@ def test_the_figures_of_the_whole_are_the_customers() -> None:
     assert figures["differ"] is None
     assert {"55": 1, "91": 1} == figures["by_story"]["chip_pin"]["declined"]
     assert [("a", 100), ("c", 0)] == score().known_to_stand()
+
+
+@pytest.mark.parametrize(
+    "figure",
+    ["wrong", "unasked", "unreadable", "duplicates", "unacknowledged", "unfinished", "missing",
+     "broken", "differ"],
+)  # fmt: skip
+def test_what_nobody_may_do(figure: str) -> None:
+    """One of these fails a simulation, whoever did it and whatever else is said."""
+    made = score()
+    setattr(made, figure, 1)
+    assert [f"{figure}=0"] == [each.text for each in missed((), NONE_OF, made)]
 
 
 def test_what_must_hold() -> None:
