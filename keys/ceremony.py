@@ -28,7 +28,7 @@ from keys.attributes import (
 from keys.keyfile import Kbpk
 from keys.software.key import AES, HMAC, TDES, Key, check_values
 from keys.software.keyblock import Header, KeyBlockError, read_header, unwrap, wrap
-from keys.software.parity import has_odd_parity, set_odd_parity
+from keys.software.parity import set_odd_parity
 
 #: Block versions that are written, by the algorithm of the key that they are under.
 BLOCK_VERSIONS = {"B": TDES, "D": AES}
@@ -241,13 +241,6 @@ def export_block(block: str, under: Key, kbpk: Kbpk, *, version: str) -> Made:
     return Made(
         exported, key.kcv, out, algorithm_of(key.algorithm, len(key.material)), key.check_values
     )
-
-
-def parity_warning(key: Key) -> str | None:
-    """What is to be said of a TDES key without odd parity, which some HSMs refuse."""
-    if key.algorithm == TDES and not has_odd_parity(key.material):
-        return "its parity is not odd, which some HSMs refuse"
-    return None
 
 
 def _require_key_encryption(under: Key, modes: str) -> None:

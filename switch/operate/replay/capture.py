@@ -68,11 +68,6 @@ class Connection:
     server: list[Piece]
 
 
-def client_bytes(path: Path) -> bytes:
-    """What the side that opened the first connection sent, in order and once."""
-    return b"".join(piece.data for piece in connections(path)[0].client)
-
-
 def connections(path: Path) -> list[Connection]:
     """Every TCP connection of a capture, in the order of their beginnings.
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from switch.operate.replay.capture import CaptureError, client_bytes
+from switch.operate.replay.capture import CaptureError, connections
 from tests.traffic import GOLDEN
 
 CLIENT, SERVER = (b"\x7f\x00\x00\x01", 40_000), (b"\x7f\x00\x00\x02", 8583)
@@ -51,6 +51,11 @@ def opened(*segments: Segment, first: int = FIRST) -> list[bytes]:
     """A connection that is opened, then sends segments, each with its offset in the stream."""
     opening = frame(first - 1, b"", flags=dpkt.tcp.TH_SYN)
     return [opening, *(frame(first + offset, data) for offset, data in segments)]
+
+
+def client_bytes(path: Path) -> bytes:
+    """What the side that opened the first connection sent, in order and once."""
+    return b"".join(piece.data for piece in connections(path)[0].client)
 
 
 CASES = {
