@@ -75,7 +75,12 @@ class Dataset(Parts):
 
     def encode(self, values: Mapping[str, Value]) -> str:
         texts = self.closed(values)
-        return texts[BARE] if texts.keys() == {BARE} else _with_heads(texts, 4)
+        if texts.keys() != {BARE}:
+            return _with_heads(texts, 4)
+        bare = texts[BARE]
+        # A zero byte before the elements means nothing (EMV Book 3, annex B); without one these
+        # would be read as the dataset that their first tag looks like.
+        return f"00{bare}" if bare[:2] in self.parts else bare
 
 
 def _headed(text: str, length_digits: int) -> dict[str, str]:

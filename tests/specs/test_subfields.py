@@ -64,6 +64,7 @@ def test_there_and_back(field: Field, layout: Layout, data: st.DataObject) -> No
         (VISA.subfields[55], "01000C9F3602001595050000000000", {
             "01": {"9F36": "0015", "95": "0000000000"}}),
         (VISA.subfields[55], "9F36020015", {"bare": {"9F36": "0015"}}),
+        (VISA.subfields[55], "000101AA", {"bare": {"01": "AA"}}),
         (VISA.subfields[55], "01000A9F3602001595050000000000", None),
         (VISA.subfields[60], "1500000000", {
             "1": "1", "2": "5", "3": "0", "4": "0", "5": "00", "6": "0", "7": "0", "8": "00"}),
