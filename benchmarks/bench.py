@@ -13,6 +13,7 @@ import click
 
 from benchmarks import history
 from benchmarks.findings import LIGHT_PER_S, Findings, Plan, Rates, report
+from benchmarks.load import CONNECTIONS as CONNECTIONS_OF_LOAD
 from benchmarks.load import Result
 from benchmarks.rival import Rival, rival
 from benchmarks.stage import CLIENTS, Stage, exceptions, perform, say, stage
@@ -116,7 +117,7 @@ def _told(whose: str, result: Result, cpu_us: float) -> float:
 async def bench(plan: Plan, folder: Path) -> dict[str, object]:
     """Stand everything up, measure, prove, take everything down; the JSON line's object."""
     async with (
-        stage(folder, cards=plan.cards, in_flight=plan.in_flight) as here,
+        stage(folder, cards=plan.cards, in_flight=plan.in_flight, switches=plan.switches) as here,
         rival(here, connections=plan.connections) as textbook,
     ):
         found = await Bench(plan, here, textbook).run()
@@ -146,6 +147,8 @@ async def bench(plan: Plan, folder: Path) -> dict[str, object]:
               help="Messages in flight at once.")  # fmt: skip
 @click.option("--connections", type=click.IntRange(1), default=CONNECTIONS, show_default=True,
               help="Of the textbook's pool.")  # fmt: skip
+@click.option("--switches", type=click.IntRange(1, CONNECTIONS_OF_LOAD), default=1,
+              show_default=True, help="Processes that share the load.")  # fmt: skip
 def main(
     seconds: float,
     rounds: int,
@@ -153,13 +156,14 @@ def main(
     history: int | None,
     in_flight: int,
     connections: int,
+    switches: int,
 ) -> None:
     """Measure the switch against pgbench and the textbook, with everything on one machine.
 
     Example: python -m benchmarks.bench --history
     """
     cards = cards or (FILLED_CARDS if history else CARDS)
-    plan = Plan(seconds, rounds, cards, in_flight, history or 0, connections)
+    plan = Plan(seconds, rounds, cards, in_flight, history or 0, connections, switches)
     perform(lambda folder: bench(plan, folder))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import statistics
 from dataclasses import dataclass, field
 
@@ -22,6 +23,7 @@ class Plan:
     in_flight: int
     history: int  #: messages of past months that are there before the second half
     connections: int  #: of the textbook's pool
+    switches: int  #: processes that share the load
 
 
 @dataclass(slots=True)
@@ -88,6 +90,8 @@ def report(plan: Plan, found: Findings, stage: Stage) -> dict[str, object]:
         "unanswered": tally.unanswered,
         "messages": tally.messages,
         "log_lines_lost": stage.log_lines_lost,
+        "switches": plan.switches,
+        "python": platform.python_version(),
         "in_flight": plan.in_flight,
         "cards": plan.cards,
         "rounds": plan.rounds,

@@ -115,7 +115,7 @@ async def grow_links(folder: Path, size: Size, links: int) -> Told:
         _own(folder, "links"), cards=CARDS, in_flight=IN_FLIGHT, connections_max=links + 16
     ) as here:
         idle_before, rss = await idle(here), here.rig.switch_rss()
-        async with connections(here.rig.address, links):
+        async with connections(here.rig.addresses[0], links):
             await asyncio.sleep(1)  # what accepting them costs is not idleness
             idle_after, grown = await idle(here), here.rig.switch_rss() - rss
             after = await turns(here, size, f"{links:,} idle links")

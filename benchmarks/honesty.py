@@ -55,17 +55,18 @@ async def check_books(url: str) -> None:
         raise BenchError(f"the books are wrong: {wrong[0]}")
 
 
-def check_log(log: Path, messages: int) -> int:
-    """The switch wrote one line a message, lost ones told. Gives how many lines it lost.
+def check_logs(logs: Iterable[Path], messages: int) -> int:
+    """The switches wrote one line a message, lost ones told. Gives how many lines they lost.
 
     Raises `BenchError` where lines are missing that it does not tell of.
     """
     lines, lost = 0, 0
-    with log.open("rb") as file:
-        for line in file:
-            event = orjson.loads(line)
-            lines += event["event"] == "message"
-            lost += event["count"] if event["event"] == "log_lines_lost" else 0
+    for log in logs:
+        with log.open("rb") as file:
+            for line in file:
+                event = orjson.loads(line)
+                lines += event["event"] == "message"
+                lost += event["count"] if event["event"] == "log_lines_lost" else 0
     if lines + lost < messages:
         raise BenchError(f"{messages} messages and {lines} lines in the log")
     return lost

@@ -20,7 +20,7 @@ import socket
 import time
 from array import array
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -99,24 +99,26 @@ def quantile_ms(seconds: array[float], quantile: float) -> float:
 
 
 class Generator:
-    """Connections to one link, and the numbers of the messages sent over them."""
+    """Connections to one link or several, and the numbers of the messages sent over them."""
 
     def __init__(
         self,
-        address: tuple[str, int],
+        addresses: Sequence[tuple[str, int]],
         traffic: Traffic,
         *,
         first: int = 0,
         patience: float = PATIENCE_SECONDS,
     ) -> None:
-        """Connect. Messages are numbered from `first`, and given up after `patience` seconds."""
+        """Connect, to each address in turn. Messages are numbered from `first`, and given up after
+        `patience` seconds.
+        """
         self._traffic = traffic
         self._number = first
         self._patience = patience
         self._waiting: dict[int, float] = {}  # when a number was, or should have been, sent
         self._random = random.Random(8583)
         self._is_stopping = False
-        self._peers = [_Peer(address) for _ in range(CONNECTIONS)]
+        self._peers = [_Peer(addresses[place % len(addresses)]) for place in range(CONNECTIONS)]
         self._by_file = {peer.socket.fileno(): peer for peer in self._peers}
         self._files = list(self._by_file)
 

@@ -58,7 +58,7 @@ async def page(
     async with rig(
         folder, cards=CARDS, in_flight_max=IN_FLIGHT, admin_listen=f"{HOST}:{port}"
     ) as here:
-        generator = Generator(here.address, make_traffic(CARDS, at_most=CARDS))
+        generator = Generator(here.addresses, make_traffic(CARDS, at_most=CARDS))
         load = asyncio.ensure_future(
             in_thread(generator, lambda: generator.open_loop(per_second=per_second, seconds=86_400))
         )

@@ -3,6 +3,7 @@ What the bench starts, in a temporary folder, and stops again: Postgres and the 
 
 The database is the embedded one with the settings that `switch run` gives it; the
 bench is one of its users, so that it outlives the commands that the bench runs.
+There may be several switches on it: identical processes, each with a link of its own.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ data_dir = "postgres"
 listen = "{admin_listen}"
 
 [unwind]
-journal = "unwinds.journal"
+journal = "unwinds-{number}.journal"
 
 [[links]]
 name = "bench"
@@ -55,20 +56,36 @@ class BenchError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Rig:
-    """A database with cards and a switch that serves them."""
+    """A database with cards and what serves them: one switch, unless several were asked for."""
 
     database: EmbeddedPostgres
-    address: tuple[str, int]
-    switch_pid: int
-    log: Path  #: the standard output of the switch
+    switches: tuple[Serving, ...]
+
+    @property
+    def addresses(self) -> tuple[tuple[str, int], ...]:
+        """Where each of them listens."""
+        return tuple(switch.address for switch in self.switches)
 
     def switch_cpu_seconds(self) -> float:
-        """Processor time that the switch has taken so far, on Linux; else 0."""
-        return cpu_seconds(self.switch_pid)
+        """Processor time that all of them have taken so far, on Linux; else 0."""
+        return sum(cpu_seconds(switch.pid) for switch in self.switches)
 
     def switch_rss(self) -> int:
-        """Bytes of memory that the switch has resident, on Linux; else 0."""
-        file = Path(f"/proc/{self.switch_pid}/statm")
+        """Bytes of memory that all of them have resident, on Linux; else 0."""
+        return sum(switch.rss() for switch in self.switches)
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """One switch that runs."""
+
+    address: tuple[str, int]
+    pid: int
+    log: Path  #: its standard output
+
+    def rss(self) -> int:
+        """Bytes of memory that it has resident, on Linux; else 0."""
+        file = Path(f"/proc/{self.pid}/statm")
         return int(file.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") if file.exists() else 0
 
 
@@ -87,29 +104,44 @@ async def rig(
     *,
     cards: int,
     in_flight_max: int,
+    switches: int = 1,
     answer_within_ms: int = ANSWER_WITHIN_MS,
     connections_max: int = CONNECTIONS_MAX,
     admin_listen: str = "",
 ) -> AsyncIterator[Rig]:
-    """Make the database, load the cards, start the switch; stop all of it at the end."""
-    port = free_port()
-    config = folder / "switch.toml"
-    config.write_text(
-        _SETTINGS.format(
-            host=HOST,
-            port=port,
-            in_flight_max=in_flight_max,
-            answer_within_ms=answer_within_ms,
-            connections_max=connections_max,
-            admin_listen=admin_listen,
+    """Make the database, load the cards, start the switches; stop all of it at the end."""
+
+    def configured(number: int) -> tuple[Path, int]:
+        config, port = folder / f"switch-{number}.toml", free_port()
+        config.write_text(
+            _SETTINGS.format(
+                host=HOST,
+                port=port,
+                number=number,
+                in_flight_max=in_flight_max,
+                answer_within_ms=answer_within_ms,
+                connections_max=connections_max,
+                admin_listen=admin_listen,
+            )
         )
-    )
-    async with EmbeddedPostgres(folder / "postgres") as database:
+        return config, port
+
+    async with (
+        EmbeddedPostgres(folder / "postgres") as database,
+        contextlib.AsyncExitStack() as stack,
+    ):
+        config, _ = configured(0)
         await _command(config, "demo", "reset")
         await _command(config, "demo", "cards", "--count", str(cards))
-        log = folder / "switch.log"
-        async with serving(_switch_command(config, "run"), port, log) as process:
-            yield Rig(database, (HOST, port), process.pid, log)
+        started = []
+        for number in range(1, switches + 1):
+            config, port = configured(number)
+            log = folder / f"switch-{number}.log"
+            process = await stack.enter_async_context(
+                serving(_switch_command(config, "run"), port, log)
+            )
+            started.append(Serving((HOST, port), process.pid, log))
+        yield Rig(database, tuple(started))
 
 
 def free_port() -> int:

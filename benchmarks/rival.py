@@ -49,7 +49,7 @@ async def rival(stage: Stage, *, connections: int) -> AsyncIterator[Rival]:
     command = [sys.executable, "-m", "benchmarks.textbook", "--url", stage.rig.database.url]
     command += ["--port", str(port), "--connections", str(connections)]
     async with serving(command, port, stage.folder / "textbook.log") as process:
-        generator = Generator((HOST, port), stage.traffic, first=FIRST_NUMBER, patience=PATIENCE)
+        generator = Generator([(HOST, port)], stage.traffic, first=FIRST_NUMBER, patience=PATIENCE)
         here = Rival(generator, process.pid)
         try:
             yield here

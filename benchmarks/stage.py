@@ -116,6 +116,7 @@ async def stage(
     *,
     cards: int,
     in_flight: int,
+    switches: int = 1,
     used_cards: int = 0,
     answer_within_ms: int = ANSWER_WITHIN_MS,
     connections_max: int = CONNECTIONS_MAX,
@@ -133,6 +134,7 @@ async def stage(
             folder,
             cards=cards,
             in_flight_max=in_flight + SPARE_IN_FLIGHT,
+            switches=switches,
             answer_within_ms=answer_within_ms,
             connections_max=connections_max,
         ) as stand,
@@ -145,7 +147,7 @@ async def stage(
         )
         await yardstick.prepare()
         patience = PATIENCE_SECONDS - ANSWER_WITHIN_MS / 1000 + answer_within_ms / 1000
-        generator = Generator(stand.address, traffic, patience=patience)
+        generator = Generator(stand.addresses, traffic, patience=patience)
         here = Stage(folder, stand, traffic, generator, yardstick, connection, settings)
         try:
             yield here
@@ -154,7 +156,8 @@ async def stage(
         await honesty.check_received(connection, "bench", here.tally.approved)
         await honesty.check_yardstick(connection, here.tally.pgbench_transactions)
         await honesty.check_books(stand.database.url)
-    here.log_lines_lost = honesty.check_log(stand.log, here.tally.messages)
+    logs = [switch.log for switch in stand.switches]
+    here.log_lines_lost = honesty.check_logs(logs, here.tally.messages)
     say(
         f"proved: {len(here.tally.approved)} approvals received, each with its row; the audit "
         f"finds nothing; a log line for each of {here.tally.messages} messages"

@@ -170,7 +170,7 @@ async def test_the_generator_counts_what_comes() -> None:
         return {0: None, 1: "51"}.get(int(fields[11]) % 10, "00")
 
     async with answering(code_of) as address:
-        generator = Generator(address, make_traffic(CARDS), first=100, patience=0.2)
+        generator = Generator([address], make_traffic(CARDS), first=100, patience=0.2)
         result = await asyncio.to_thread(generator.open_loop, per_second=400, seconds=0.5)
         generator.close()
     numbers = range(100, 100 + result.sent)
@@ -190,7 +190,7 @@ async def test_the_generator_needs_no_codec_for_whole_answers(
 
     monkeypatch.setattr(load, "decode", None)
     async with answering(code_of, is_whole=True) as address:
-        generator = Generator(address, make_traffic(CARDS))
+        generator = Generator([address], make_traffic(CARDS))
         result = await asyncio.to_thread(generator.open_loop, per_second=400, seconds=0.2)
         generator.close()
     assert {"91": result.sent - len(result.approved)} == result.others
@@ -212,7 +212,7 @@ async def test_the_generator_keeps_so_many_in_flight() -> None:
         return "00"
 
     async with answering(code_of) as address:
-        generator = Generator(address, make_traffic(CARDS), patience=0.1)
+        generator = Generator([address], make_traffic(CARDS), patience=0.1)
         result = await asyncio.to_thread(generator.closed_loop, in_flight=3, seconds=0.4)
         generator.close()
     assert (1, {}) == (result.unanswered, result.others)
