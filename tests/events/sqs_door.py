@@ -81,6 +81,12 @@ class Queue:
         found = self.sqs.get_queue_attributes(QueueUrl=self.url, AttributeNames=names)
         return sum(int(found["Attributes"][name]) for name in names)
 
+    def send(self, body: str, *, group: str, once: str) -> None:
+        """Put a message in; `once` is its deduplication id."""
+        self.sqs.send_message(
+            QueueUrl=self.url, MessageBody=body, MessageGroupId=group, MessageDeduplicationId=once
+        )
+
     def taken(self) -> list[dict[str, Any]]:
         """Take all messages out, in the order they come."""
         messages: list[dict[str, Any]] = []
@@ -114,6 +120,7 @@ class SqsDoor(KmsDoor):
     def __init__(self, moto: tuple[str, int], port: int = 0) -> None:
         super().__init__(moto, port, SqsVisitor)
         self.next_ones: deque[str] = deque()
+        self.of_operation: dict[str, str] = {}  #: what some operations get, whatever else is due
         self.is_refused: Callable[[dict[str, Any]], bool] = lambda _: True
         self.refusal: dict[str, Any] = {"SenderFault": False, "Code": "InternalError"}
         self.batches: list[list[dict[str, Any]]] = []  #: entries of what was sent, in order
@@ -128,6 +135,8 @@ class SqsVisitor(Visitor):
         """What this call gets; what is sent is noted."""
         if operation == "SendMessageBatch":
             self.server.batches.append(json.loads(body)["Entries"])
+        if operation in self.server.of_operation:
+            return self.server.of_operation[operation]
         if self.server.next_ones:
             return self.server.next_ones.popleft()
         return self.server.behaviour
