@@ -21,9 +21,7 @@ from switch.ledger.maintain import maintain as maintain_books
               help="Days for which repeats and early messages are known.")  # fmt: skip
 @click.option("--keep-event-days", type=click.IntRange(1), default=7, show_default=True,
               help="Days of events that stay; what is not published stays longer.")  # fmt: skip
-def maintain(
-    config: Path | None, keep_months: int, keep_days: int, keep_event_days: int
-) -> None:
+def maintain(config: Path | None, keep_months: int, keep_days: int, keep_event_days: int) -> None:
     """Make the months ahead, set old ones apart, and purge what is short-lived.
 
     Decisions go on meanwhile. Old months are detached and kept as tables whose names end in
@@ -33,9 +31,7 @@ def maintain(
     Example: switch maintain --keep-months 25 --keep-days 60
     """
     settings = settings_of(config)
-    keep = Keep(
-        keep_months, keep_days, keep_event_days, is_published=settings.event_sink != "none"
-    )
+    keep = Keep(keep_months, keep_days, keep_event_days, is_published=settings.event_sink != "none")
 
     async def work() -> None:
         async with prepare.database(settings, prepare=check_schema) as url:

@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 import asyncpg
 
@@ -121,7 +122,7 @@ async def _set_apart(connection: asyncpg.Connection, before: datetime, tell: Tel
                 continue
             await _note(connection, partition, tell)
         await _patiently(
-            connection, partition, lambda: _old_partitions(connection, partition.ends, set())
+            connection, partition, partial(_old_partitions, connection, partition.ends, set())
         )
         if partition.step == "rename":
             tell(f"detached {partition.name} as {partition.name}_detached")

@@ -88,9 +88,7 @@ class Outbox:
 
     async def before_last(self, to: int, count: int, account_id: int | None, type_: str) -> int:
         """After which number the last so many events up to another begin."""
-        found = await self._connection.fetchval(
-            OUTBOX["nth_last"], to, count, account_id, type_
-        )
+        found = await self._connection.fetchval(OUTBOX["nth_last"], to, count, account_id, type_)
         return to if found is None else int(found)
 
     async def move(self, after: int, to: int) -> bool:

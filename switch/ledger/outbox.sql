@@ -60,9 +60,9 @@ SELECT e.event_id,
            'account', CASE WHEN e.account_id <> 0 THEN e.account_id::text END,
            'card', CASE WHEN c.card_id IS NOT NULL THEN json_build_object(
                'card_id', c.card_id::text, 'last_four', c.pan_last_four) END,
-           'change', CASE WHEN e.posted_minor IS NOT NULL THEN json_build_object(
-               'posted_minor', e.posted_change_minor, 'held_minor', e.held_change_minor) END,
-           'balance', CASE WHEN e.posted_minor IS NOT NULL THEN json_build_object(
+           'money', CASE WHEN e.posted_minor IS NOT NULL THEN json_build_object(
+               'posted_change_minor', e.posted_change_minor,
+               'held_change_minor', e.held_change_minor,
                'posted_minor', e.posted_minor, 'held_minor', e.held_minor,
                'credit_limit_minor', e.credit_limit_minor, 'currency', a.currency) END,
            'message', CASE WHEN z.authorization_id IS NOT NULL THEN json_build_object(
