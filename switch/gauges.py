@@ -116,23 +116,23 @@ def add_event_gauges(metrics: Metrics, publisher: Publisher | None) -> None:
     """How far events are published, where a thread of this process does it."""
     publishers = [publisher] if publisher is not None else []
     metrics.counters(
-        "switch_events_published", "Events that the sink has had from this process.", ("sink",),
+        "switch_outbox_published", "Events that the sink has had from this process.", ("sink",),
         lambda: {(one.sink,): one.published for one in publishers},
     )  # fmt: skip
     metrics.counters(
-        "switch_events_publish_failures", "Attempts to publish that failed.", ("sink",),
+        "switch_outbox_failures", "Attempts to publish that failed.", ("sink",),
         lambda: {(one.sink,): one.failures for one in publishers},
     )  # fmt: skip
     metrics.gauges(
-        "switch_events_leader", "1 where this process is the one that publishes.", ("sink",),
+        "switch_outbox_leader", "1 where this process is the one that publishes.", ("sink",),
         lambda: {(one.sink,): one.is_leader for one in publishers},
     )  # fmt: skip
     metrics.gauges(
-        "switch_events_lag", "Events that wait to be published.", ("sink",),
+        "switch_outbox_lag", "Events that wait to be published.", ("sink",),
         lambda: {(one.sink,): one.lag for one in publishers},
     )  # fmt: skip
     metrics.gauges(
-        "switch_events_lag_seconds", "How long the oldest of them has waited.", ("sink",),
+        "switch_outbox_lag_seconds", "How long the oldest of them has waited.", ("sink",),
         lambda: {(one.sink,): one.lag_seconds for one in publishers},
     )  # fmt: skip
 

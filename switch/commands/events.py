@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -108,7 +109,7 @@ def line_of(row: OutboxRow) -> str:
     event = orjson.loads(row.body)
     card, message, money = (event.get(name, {}) for name in ("card", "message", "money"))
     words = [
-        event["happened_at"][11:23], f"{row.number:>8}", f"{row.type:<22}", f"{row.account:>10}",
+        event["occurred_at"][11:23], f"{row.number:>8}", f"{row.type:<22}", f"{row.account:>10}",
         f"*{card['last_four']}" if card else "     ",
     ]  # fmt: skip
     if message:
@@ -123,7 +124,8 @@ def _amount(minor: int, money: dict[str, Any], sign: str = "") -> str:
     currency = CURRENCIES.get(money.get("currency", ""))
     if currency is None:
         return f"{minor:{sign}}"
-    return f"{minor / 10**currency.exponent:{sign}.{currency.exponent}f} {currency.alpha}"
+    major = Decimal(minor).scaleb(-currency.exponent)
+    return f"{major:{sign}.{currency.exponent}f} {currency.alpha}"
 
 
 def _detail(event: dict[str, Any]) -> str:

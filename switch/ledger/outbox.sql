@@ -18,8 +18,8 @@ UPDATE event_cursors SET published_id = $2, moved_at = clock_timestamp()
  WHERE name = 'publisher' AND published_id = $1;
 
 -- name: last
--- The last number that was drawn for an event.
-SELECT CASE WHEN is_called THEN last_value ELSE last_value - 1 END FROM event_ids;
+-- The last number that was drawn for an event, as pg_sequences has it.
+SELECT coalesce(pg_sequence_last_value('event_ids'), 0);
 
 -- name: mark
 -- A transaction id younger than those of all that drew a number until now.
@@ -31,7 +31,7 @@ SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint;
 
 -- name: waiting_seconds
 -- How long the oldest event after one has waited; none: null.
-SELECT extract(epoch FROM clock_timestamp() - e.happened_at)::float8
+SELECT extract(epoch FROM clock_timestamp() - e.occurred_at)::float8
   FROM events AS e WHERE e.event_id > $1 ORDER BY e.event_id LIMIT 1;
 
 -- name: nth_last
@@ -45,8 +45,7 @@ SELECT min(newest.event_id) - 1
 
 -- name: stretch
 -- The events after $1 and up to $2, at most $3 of them, as they are published: docs/events.md. Of
--- the journal's row only what never changes is told. A merchant's name is the merchant's own text:
--- what may be a card's number is taken out of it.
+-- the journal's row only what never changes is told.
 SELECT e.event_id,
        CASE WHEN e.account_id <> 0 THEN e.account_id::text
             ELSE coalesce('card-' || left(e.details ->> 'pan_token', 16), 'keys') END AS account,
@@ -55,7 +54,7 @@ SELECT e.event_id,
            'version', 1,
            'event_id', lpad(e.event_id::text, 19, '0'),
            'type', e.type,
-           'happened_at', to_char(e.happened_at AT TIME ZONE 'UTC',
+           'occurred_at', to_char(e.occurred_at AT TIME ZONE 'UTC',
                                   'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
            'account', CASE WHEN e.account_id <> 0 THEN e.account_id::text END,
            'card', CASE WHEN c.card_id IS NOT NULL THEN json_build_object(
@@ -71,9 +70,7 @@ SELECT e.event_id,
                'link', z.link, 'scheme', z.scheme, 'mti', z.mti, 'stan', z.stan,
                'transmission_datetime', z.transmission_datetime, 'rrn', z.rrn,
                'acquirer', z.acquirer, 'terminal', z.terminal, 'merchant', z.merchant,
-               'merchant_name',
-               regexp_replace(z.merchant_name, '[0-9](?:[ -]?[0-9]){12,}', '*************', 'g'),
-               'mcc', z.mcc, 'country', z.country, 'entry_mode', z.entry_mode,
+               'merchant_name', z.merchant_name, 'mcc', z.mcc, 'country', z.country, 'entry_mode', z.entry_mode,
                'processing_code', z.processing_code, 'kind', z.kind, 'channel', z.channel,
                'transaction_minor', z.transaction_minor,
                'transaction_currency', z.transaction_currency,

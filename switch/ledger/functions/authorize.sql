@@ -320,7 +320,7 @@ BEGIN
                       a.posted_minor, a.held_minor, a.credit_limit_minor
         )
         INSERT INTO events (
-            account_id, happened_at, type, card_id, authorization_id, received_at,
+            account_id, occurred_at, type, card_id, authorization_id, received_at,
             posted_change_minor, held_change_minor, posted_minor, held_minor, credit_limit_minor)
         SELECT p.account_id, v_now, 'authorization.approved', p.card_id, p.authorization_id, v_now,
                p.post_minor, p.hold_minor, p.posted_minor, p.held_minor, p.credit_limit_minor

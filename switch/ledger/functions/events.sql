@@ -9,7 +9,7 @@ CREATE OR REPLACE FUNCTION tell_v1(
     p_received_at timestamptz, p_details jsonb)
 RETURNS void LANGUAGE sql VOLATILE AS $$
     INSERT INTO events (
-        account_id, happened_at, type, card_id, authorization_id, received_at,
+        account_id, occurred_at, type, card_id, authorization_id, received_at,
         posted_change_minor, held_change_minor, posted_minor, held_minor, credit_limit_minor,
         details)
     SELECT a.account_id, clock_timestamp(), p_type, p_card_id, p_authorization_id, p_received_at,
@@ -32,7 +32,7 @@ CREATE OR REPLACE FUNCTION tell_of_none_v1(p_type text, p_details jsonb)
 RETURNS void LANGUAGE plpgsql VOLATILE AS $$
 BEGIN
     PERFORM pg_current_xact_id();
-    INSERT INTO events (account_id, happened_at, type, details)
+    INSERT INTO events (account_id, occurred_at, type, details)
     VALUES (0, clock_timestamp(), p_type, p_details);
 END
 $$;
@@ -43,7 +43,7 @@ RETURNS void LANGUAGE plpgsql VOLATILE AS $$
 BEGIN
     PERFORM pg_current_xact_id();
     INSERT INTO events (
-        account_id, happened_at, type, posted_change_minor, held_change_minor, posted_minor,
+        account_id, occurred_at, type, posted_change_minor, held_change_minor, posted_minor,
         held_minor, credit_limit_minor, details)
     SELECT a.account_id, clock_timestamp(), 'account.created', a.posted_minor, a.held_minor,
            a.posted_minor, a.held_minor, a.credit_limit_minor,
@@ -61,7 +61,7 @@ CREATE OR REPLACE FUNCTION tell_cards_v1(p_card_ids bigint[])
 RETURNS void LANGUAGE plpgsql VOLATILE AS $$
 BEGIN
     PERFORM pg_current_xact_id();
-    INSERT INTO events (account_id, happened_at, type, card_id, details)
+    INSERT INTO events (account_id, occurred_at, type, card_id, details)
     SELECT c.account_id, clock_timestamp(), 'card.created', c.card_id,
            jsonb_build_object('became', jsonb_build_object('status', c.status))
       FROM cards AS c WHERE c.card_id = ANY (p_card_ids);

@@ -14,12 +14,14 @@ RETURNS void LANGUAGE sql VOLATILE AS $$
     SELECT operator_tell_v1(p_action, p_account_id, p_card_id, p_was, p_became)
 $$;
 
--- operator_tell_v1: the event of one action. Who did it, and why, is not told.
+-- operator_tell_v1: the event of one action. Who did it, why, and under which key of their own, is
+-- not told.
 CREATE OR REPLACE FUNCTION operator_tell_v1(
     p_action text, p_account_id bigint, p_card_id bigint, p_was jsonb, p_became jsonb)
 RETURNS void LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
-    v_details jsonb := jsonb_build_object('action', p_action, 'was', p_was, 'became', p_became);
+    v_details jsonb := jsonb_build_object(
+                           'action', p_action, 'was', p_was, 'became', p_became - 'key');
     v_was     accounts;
 BEGIN
     IF p_account_id IS NULL THEN

@@ -23,7 +23,7 @@ RETURNS void LANGUAGE sql VOLATILE AS $$
         ON CONFLICT DO NOTHING
         RETURNING *
     )
-    INSERT INTO events (account_id, happened_at, type, details)
+    INSERT INTO events (account_id, occurred_at, type, details)
     SELECT 0, r.received_at, 'request.refused', jsonb_build_object(
                'pan_token', encode(r.pan_token, 'hex'), 'link', r.link, 'mti', r.mti,
                'stan', r.stan, 'transmission_datetime', r.transmission_datetime, 'rrn', r.rrn,

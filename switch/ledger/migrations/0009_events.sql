@@ -10,7 +10,7 @@ CREATE SEQUENCE event_ids;
 CREATE TABLE events (
     account_id           bigint      NOT NULL,  -- 0: of no account
     event_id             bigint      NOT NULL DEFAULT nextval('event_ids'),
-    happened_at          timestamptz NOT NULL,
+    occurred_at          timestamptz NOT NULL,
     type                 text        NOT NULL,
     card_id              bigint,
     authorization_id     bigint,
@@ -21,7 +21,7 @@ CREATE TABLE events (
     held_minor           bigint,
     credit_limit_minor   bigint,
     details              jsonb                  -- no PAN, no key
-) PARTITION BY RANGE (happened_at);
+) PARTITION BY RANGE (occurred_at);
 CREATE INDEX events_event_id ON events (event_id);
 
 -- Up to where the publisher has published.
@@ -47,7 +47,7 @@ END
 $$;
 
 INSERT INTO events (
-    account_id, happened_at, type, posted_change_minor, held_change_minor, posted_minor,
+    account_id, occurred_at, type, posted_change_minor, held_change_minor, posted_minor,
     held_minor, credit_limit_minor)
 SELECT account_id, clock_timestamp(), 'account.carried', posted_minor, held_minor, posted_minor,
        held_minor, credit_limit_minor
