@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+import pytest_asyncio
 
 from switch.ledger.migrate import MIGRATIONS
 from switch.ledger.outbox import Outbox
@@ -17,7 +18,7 @@ pytest_plugins = ["tests.ledger.fixtures"]
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="module")
 async def since(books: Books) -> int:
     """The last event before the test."""
     return await Outbox(books.connection).last()
