@@ -72,6 +72,11 @@ EVENTS: dict[str, Event] = {
     "untold_not_noted": Event("warning", "account_id"),
     "sweep_failed": Event("error", "error"),
     "holds_expired": Event("info", "count"),
+    # events
+    "events_stopped": Event("warning", "name problem"),
+    "events_going": Event("info", "name seconds"),
+    "event_refused": Event("error", "name problem"),
+    "events_without_dead_letters": Event("warning", ""),
     # blocked cards
     "file_update_accepted": Event("info", "link account_id pan stan state response_code"),
     "file_update_put_off": Event("warning", "link account_id pan stan state response_code"),

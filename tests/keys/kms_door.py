@@ -10,6 +10,7 @@ import logging
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TypeVar
 
 import boto3
 from moto.server import ThreadedMotoServer
@@ -38,8 +39,10 @@ class KmsDoor(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
 
-    def __init__(self, moto: tuple[str, int], port: int = 0) -> None:
-        super().__init__(("127.0.0.1", port), _Visitor)
+    def __init__(
+        self, moto: tuple[str, int], port: int = 0, visitor: type[Visitor] | None = None
+    ) -> None:
+        super().__init__(("127.0.0.1", port), visitor or Visitor)
         self.moto = moto
         self.behaviour = "answers"
         self.asked: list[str] = []  #: what, in order
@@ -51,15 +54,28 @@ class KmsDoor(ThreadingHTTPServer):
         return f"http://127.0.0.1:{self.server_address[1]}"
 
 
-class _Visitor(BaseHTTPRequestHandler):
+class Visitor(BaseHTTPRequestHandler):
+    """A call at the door."""
+
     server: KmsDoor
 
     def do_POST(self) -> None:
+        """Note what is asked, and do what is due."""
         body = self.rfile.read(int(self.headers["Content-Length"]))
-        self.server.asked.append(self.headers["X-Amz-Target"].partition(".")[2])
-        match self.server.behaviour:
+        operation = self.headers["X-Amz-Target"].partition(".")[2]
+        self.server.asked.append(operation)
+        self.act(self.due(operation, body), body)
+
+    def due(self, operation: str, body: bytes) -> str:
+        """What this call gets."""
+        del operation, body
+        return self.server.behaviour
+
+    def act(self, behaviour: str, body: bytes) -> None:
+        """Do what it says."""
+        match behaviour:
             case "answers":
-                self._pass_on(body)
+                self.say(*self.passed_on(body))
             case "is silent":
                 self.server.is_closing.wait()
             case "drips":
@@ -67,24 +83,26 @@ class _Visitor(BaseHTTPRequestHandler):
             case "hangs up":
                 self.close_connection = True
             case "talks nonsense":
-                self._say(200, b"<html>")
+                self.say(200, b"<html>")
             case "says nothing":
-                self._say(200, b"{}")
+                self.say(200, b"{}")
             case "lies":
                 said = {"Plaintext": base64.b64encode(OTHER_KEY).decode(), "KeyId": "x"}
-                self._say(200, json.dumps(said).encode())
+                self.say(200, json.dumps(said).encode())
             case "is broken":
-                self._say(500, b"{}")
+                self.say(500, b"{}")
             case error:
                 said = {"__type": error, "message": SAID}
-                self._say(400, json.dumps(said).encode())
+                self.say(400, json.dumps(said).encode())
 
-    def _pass_on(self, body: bytes) -> None:
+    def passed_on(self, body: bytes) -> tuple[int, bytes]:
+        """What moto answers to it: status and body."""
         connection = http.client.HTTPConnection(*self.server.moto)
         try:
-            connection.request("POST", "/", body, dict(self.headers))
+            headers = dict(self.headers) | {"Content-Length": str(len(body))}
+            connection.request("POST", "/", body, headers)
             answer = connection.getresponse()
-            self._say(answer.status, answer.read())
+            return answer.status, answer.read()
         finally:
             connection.close()
 
@@ -97,7 +115,8 @@ class _Visitor(BaseHTTPRequestHandler):
                 self.wfile.write(b" ")
                 self.wfile.flush()
 
-    def _say(self, status: int, body: bytes) -> None:
+    def say(self, status: int, body: bytes) -> None:
+        """Answer."""
         with contextlib.suppress(OSError):  # who asked may be gone
             self.send_response(status)
             self.send_header("Content-Type", _JSON)
@@ -138,10 +157,19 @@ def _forget(host: str, port: int) -> None:
     connection.close()
 
 
+DoorT = TypeVar("DoorT", bound=KmsDoor)
+
+
 @contextlib.contextmanager
 def door(moto: tuple[str, int], port: int = 0) -> Iterator[KmsDoor]:
     """A door to it, open."""
-    one = KmsDoor(moto, port)
+    with opened(KmsDoor(moto, port)) as one:
+        yield one
+
+
+@contextlib.contextmanager
+def opened(one: DoorT) -> Iterator[DoorT]:
+    """A door that answers, until nobody needs it."""
     thread = threading.Thread(target=one.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     try:
