@@ -159,6 +159,12 @@ class Unwind(Section):
     journal: FilePath = Path("var/unwinds.journal")
 
 
+class StandIn(Section):
+    """The journal of what was approved while the database was away."""
+
+    journal: FilePath = Path("var/stand_ins.journal")
+
+
 class Log(Section):
     """What is logged, and how many lines wait for a slow reader."""
 
@@ -252,6 +258,7 @@ SECTIONS: dict[str, type[Section]] = {
     "hsm": Hsm,
     "vault": Vault,
     "unwind": Unwind,
+    "stand_in": StandIn,
     "log": Log,
     "demo": Demo,
     "links": Link,

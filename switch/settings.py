@@ -37,6 +37,7 @@ from switch.setting_sections import (
     Link,
     Log,
     Section,
+    StandIn,
     Tls,
     Unwind,
     Vault,
@@ -94,6 +95,7 @@ class Settings(BaseSettings):
     hsm: Hsm = Field(default_factory=Hsm)
     vault: Vault = Field(default_factory=Vault)
     unwind: Unwind = Field(default_factory=Unwind)
+    stand_in: StandIn = Field(default_factory=StandIn)
     log: Log = Field(default_factory=Log)
     demo: Demo = Field(default_factory=Demo)
     links: Annotated[tuple[Link, ...], BeforeValidator(_by_index), Field(min_length=1)]
@@ -157,7 +159,12 @@ class Settings(BaseSettings):
                 raise self.refusal(setting, f"must be one of {', '.join(sorted(keys))}")
 
     def _anchored(self, folder: Path) -> Self:
-        paths = {"database": ("data_dir",), "hsm": ("keys", "kbpk_file"), "unwind": ("journal",)}
+        paths = {
+            "database": ("data_dir",),
+            "hsm": ("keys", "kbpk_file"),
+            "unwind": ("journal",),
+            "stand_in": ("journal",),
+        }
         sections: dict[str, Section] = {}
         for name, fields in paths.items():
             section: Section = getattr(self, name)
