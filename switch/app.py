@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import gc
 import signal
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from keys.guard import GuardedHsm, until_answered
@@ -26,10 +26,12 @@ from switch.gauges import (
     add_ledger_gauges,
     add_link_gauges,
     add_process_gauges,
+    add_stand_in_gauges,
 )
 from switch.key_checks import check_links, check_programs
 from switch.key_trials import try_keys
 from switch.ledger.ledger import Ledger
+from switch.ledger.stand_in_journal import StandInJournal
 from switch.ledger.unwind import Journal
 from switch.link_zones import mac_zones, pin_zones
 from switch.links.door import doors_of
@@ -47,6 +49,7 @@ from switch.prepare import (
     read_specs,
     vault_of,
 )
+from switch.rules.program import Program
 from switch.settings import Settings
 from switch.zones import LinkKeys
 
@@ -130,6 +133,7 @@ async def _start(
     await ledger.open()
     programs = await ledger.programs()
     check_programs(settings, hsm, programs)
+    _allow_stand_ins(settings, ledger, programs, operator)
     pins, macs = pin_zones(settings, keys), mac_zones(settings, keys)
     await until_answered(
         lambda: try_keys(hsm, programs, pins, macs), hsm.name, on_event=operator.event
@@ -166,6 +170,7 @@ async def _start(
         for link in settings.links
     ]
     add_ledger_gauges(metrics, ledger)
+    add_stand_in_gauges(metrics, ledger, programs)
     add_link_gauges(metrics, links, doors)
     add_key_gauges(metrics, hsm, pins)
     if settings.admin.listen:
@@ -193,6 +198,17 @@ async def _start(
     gc.collect()
     gc.freeze()
     gc.set_threshold(GARBAGE_THRESHOLD)
+
+
+def _allow_stand_ins(
+    settings: Settings, ledger: Ledger, programs: Sequence[Program], operator: Operator
+) -> None:
+    """Where a program lets approvals be given without the database, and where some were left."""
+    allowing = [program for program in programs if program.stand_in is not None]
+    for program in allowing:
+        operator.event("stand_in_allowed", name=program.name)
+    if allowing or settings.stand_in.journal.exists():
+        ledger.allow_stand_ins(StandInJournal(settings.stand_in.journal))
 
 
 async def _tell_networks(

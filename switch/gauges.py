@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
+from operator import attrgetter
 
 from keys.breaker import State as BreakerState
 from keys.guard import GuardedHsm
@@ -12,11 +14,13 @@ from keys.hsm import Hsm
 from switch.events.publisher import Publisher
 from switch.flows.issuer import PinZone
 from switch.ledger.ledger import Ledger
+from switch.ledger.stand_ins import StandIns
 from switch.links.door import Door
 from switch.links.link import Link
 from switch.links.state import State
 from switch.log_writer import LogWriter
 from switch.operate.metrics import Metrics
+from switch.rules.program import Program
 
 #: What the ledger's histograms tell apart: housekeeping and refusals are in nobody's way.
 TIMED = ("decide", "find", "book")
@@ -134,6 +138,36 @@ def add_event_gauges(metrics: Metrics, publisher: Publisher | None) -> None:
     metrics.gauges(
         "switch_outbox_lag_seconds", "How long the oldest of them has waited.", ("sink",),
         lambda: {(one.sink,): one.lag_seconds for one in publishers},
+    )  # fmt: skip
+
+
+def add_stand_in_gauges(metrics: Metrics, ledger: Ledger, programs: Sequence[Program]) -> None:
+    """What was approved while the database was away; nothing where no program allows it."""
+    named = {program.program_id: program.name for program in programs}
+    about = ("program", "currency")
+
+    def told(of: Callable[[StandIns], Counter[tuple[int, str]]]) -> dict[tuple[str, ...], float]:
+        counted = of(ledger.stand_ins).items() if ledger.stand_ins else ()
+        return {(named[number], currency): value for (number, currency), value in counted}
+
+    metrics.counters(
+        "switch_stand_ins", "Approvals given while the database was away.", about,
+        lambda: told(attrgetter("approved")),
+    )  # fmt: skip
+    metrics.counters(
+        "switch_stand_in_minor_units", "What they were for, in minor units.", about,
+        lambda: told(attrgetter("approved_minor")),
+    )  # fmt: skip
+    metrics.counters(
+        "switch_stand_ins_forbidden", "Requests that a rule kept from such an approval.", ("rule",),
+        lambda: {
+            (rule,): count
+            for rule, count in (ledger.stand_ins.forbidden if ledger.stand_ins else {}).items()
+        },
+    )  # fmt: skip
+    metrics.gauge(
+        "switch_stand_ins_pending", "Such approvals that the database has not got yet.",
+        lambda: ledger.stand_ins.pending if ledger.stand_ins else 0,
     )  # fmt: skip
 
 

@@ -36,7 +36,8 @@ FIELDS: dict[str, str] = {
     "reason": "our reason: approved, or the refusal",
     "response_code": "DE39 as answered",
     "authorization_code": "DE38 as answered",
-    "effect": "of an advice or a reversal: what it did: held, released, posted, reversed, …",
+    "effect": "of an advice or a reversal: what it did: held, released, posted, reversed, …; of a "
+    "request: stand_in where it was approved while the database was away",
     "repeat": "true where the answer is that of an earlier copy",
     "outcome": "of the answer: sent, late, unread, too_long, link_gone; unanswered, dropped: there "
     "was none; taken: the message was itself the answer to one of ours",

@@ -24,9 +24,9 @@ from specs.spec import Spec, SpecError
 from specs.spec import load as load_spec
 from switch.demo import loader
 from switch.flows.file_update import FILE_UPDATE
-from switch.ledger.embedded import EmbeddedPostgres
+from switch.ledger.embedded import EmbeddedPostgres, running_url
 from switch.ledger.embedded_files import EmbeddedError
-from switch.ledger.ledger import PARTITION_MONTHS_AHEAD
+from switch.ledger.ledger import PARTITION_MONTHS_AHEAD, program_of
 from switch.ledger.migrate import MigrationError, migrate, pending
 from switch.ledger.queries import QUERIES
 from switch.ledger.unwind import JournalError
@@ -35,7 +35,7 @@ from switch.links.link import LinkError
 from switch.links.session import try_requests
 from switch.operate.admin_error import AdminError
 from switch.operate.events import Operator
-from switch.rules.program import ProgramError
+from switch.rules.program import Program, ProgramError
 from switch.rules.reason import Reason
 from switch.settings import Settings, SettingsError
 from switch.wire.versions import VERSIONS
@@ -197,6 +197,27 @@ async def database(
             if watching is not None:
                 watching.cancel()
                 await asyncio.gather(watching, return_exceptions=True)
+
+
+async def programs_there(settings: Settings) -> list[Program]:
+    """The programs of the database, for who only looks: none where it does not answer. Nothing is
+    started for that. Raises `ProgramError` where one cannot be used.
+    """
+    if settings.database.is_embedded:
+        url = running_url(settings.database.data_dir)
+    else:
+        url = settings.database.url.get_secret_value()
+    if url is None:
+        return []
+    try:
+        connection = await asyncpg.connect(url, timeout=settings.database.connect_timeout_ms / 1000)
+        try:
+            rows = await connection.fetch(QUERIES["programs"])
+        finally:
+            await connection.close()
+    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        return []
+    return [program_of(row) for row in rows]
 
 
 async def make_ready(url: str) -> None:

@@ -180,6 +180,12 @@ class Events(Section):
             yield "sink", "stdout needs publisher apart: the switch writes its log there"
 
 
+class StandIn(Section):
+    """The journal of what was approved while the database was away."""
+
+    journal: FilePath = Path("var/stand_ins.journal")
+
+
 class Log(Section):
     """What is logged, and how many lines wait for a slow reader."""
 
@@ -274,6 +280,7 @@ SECTIONS: dict[str, type[Section]] = {
     "vault": Vault,
     "unwind": Unwind,
     "events": Events,
+    "stand_in": StandIn,
     "log": Log,
     "demo": Demo,
     "links": Link,

@@ -38,6 +38,7 @@ from switch.setting_sections import (
     Link,
     Log,
     Section,
+    StandIn,
     Tls,
     Unwind,
     Vault,
@@ -97,6 +98,7 @@ class Settings(BaseSettings):
     vault: Vault = Field(default_factory=Vault)
     unwind: Unwind = Field(default_factory=Unwind)
     events: Events = Field(default_factory=Events)
+    stand_in: StandIn = Field(default_factory=StandIn)
     log: Log = Field(default_factory=Log)
     demo: Demo = Field(default_factory=Demo)
     links: Annotated[tuple[Link, ...], BeforeValidator(_by_index), Field(min_length=1)]
@@ -167,8 +169,13 @@ class Settings(BaseSettings):
                 raise self.refusal(setting, f"must be one of {', '.join(sorted(keys))}")
 
     def _anchored(self, folder: Path) -> Self:
-        paths = {"database": ("data_dir",), "hsm": ("keys", "kbpk_file"), "unwind": ("journal",)}
-        paths["events"] = ("folder",)
+        paths = {
+            "database": ("data_dir",),
+            "hsm": ("keys", "kbpk_file"),
+            "unwind": ("journal",),
+            "stand_in": ("journal",),
+            "events": ("folder",),
+        }
         sections: dict[str, Section] = {}
         for name, fields in paths.items():
             section: Section = getattr(self, name)

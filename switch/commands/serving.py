@@ -34,6 +34,8 @@ def run(config: Path | None) -> None:
 def check(config: Path | None) -> None:
     """Look whether settings, keys, dialects and certificates can be served, and touch nothing.
 
+    Where the database answers it is told which programs approve without it.
+
     Example: switch check --config new.toml
     """
     settings = settings_of(config)
@@ -41,6 +43,12 @@ def check(config: Path | None) -> None:
     for link in settings.links:
         where = f"listens on {link.listen}" if link.listen else f"dials {link.connect}"
         click.echo(f"link {link.name}: {link.dialect}, {where}")
+    for program in to_the_end(prepare.programs_there(settings)):
+        if (lends := program.stand_in) is not None:
+            click.echo(
+                f"program {program.name}: approves without database, a process up to "
+                f"{lends.total_minor} minor units, a card {lends.card_minor} in {lends.card_count}"
+            )
     click.echo("this can be served, as far as it tells without database and HSM")
 
 

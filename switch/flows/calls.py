@@ -15,6 +15,7 @@ from switch.rules import checks
 from switch.rules.checks import Case, Verdicts
 from switch.rules.findings import findings
 from switch.rules.reason import Reason
+from switch.wire.mti import advice
 from switch.wire.originals import LaterRequest, original_of
 from switch.wire.requests import AuthorizationRequest, Money, clue, trace_key
 from switch.wire.values import Original
@@ -155,6 +156,40 @@ def _told(case: Case, issuer: Issuer) -> Told:
         link=request.link,
         scheme=issuer.scheme(request.link),
         scheme_transaction_id=_without_pan(request.scheme_transaction_id, pan),
+    )
+
+
+def own_advice(case: Case, call: AuthorizationCall) -> BookingCall:
+    """What this issuer approved by itself, as the ledger books it later: an advice under the
+    request's own message key. It is never in suspense: its account is known, and open when asked.
+    """
+    request = case.request
+    trace = trace_key(request.mti, request.stan, request.moment, case.card.key_token)
+    told = Told._make(call[: len(Told._fields)])._replace(mti=advice(request.mti))
+    return BookingCall(
+        account_id=call.account_id,
+        card_id=call.card_id,
+        **told._asdict(),
+        message_key=call.message_key,
+        task="advise",
+        is_approved=True,
+        is_final=True,
+        may_suspend=False,
+        original_traces=[trace],
+        original_classes=["10"],
+        original_acquirer=None,
+        original_code=None,
+        rrn_clue=call.rrn_clue,
+        scheme_clue=call.scheme_clue,
+        own_traces=[trace],
+        leave_clues=[],  # a copy of the request is found by its key, and no other request is one
+        amount_minor=call.amount_minor,
+        cash_minor=call.cash_minor,
+        keep_transaction_minor=None,
+        keep_minor=None,
+        would_have_declined=None,
+        authorization_code=call.authorization_code,
+        response_code=None,
     )
 
 

@@ -208,4 +208,10 @@ SELECT told.place
          WHERE left(z.mti, 3) = left(told.mti, 3) AND z.stan = told.stan AND z.rrn = told.rrn
            AND (z.link = told.link AND z.mti = told.mti OR told.is_repeat)
            AND z.received_at BETWEEN $6 AND $7)
+   -- What was approved while the ledger was away is an advice, booked when it was back.
+   AND NOT EXISTS (
+        SELECT FROM authorizations AS z
+         WHERE z.stood_in_at BETWEEN $6 AND $7 AND z.received_at >= $6
+           AND left(z.mti, 2) = left(told.mti, 2) AND z.stan = told.stan AND z.rrn = told.rrn
+           AND (z.link = told.link OR told.is_repeat))
  ORDER BY told.place

@@ -141,6 +141,11 @@ class Batcher(Generic[Call, Answer]):
         if time.monotonic() + self._expected_seconds(key, party) > decide_by:
             raise Overloaded
 
+    def has_sent(self, key: Hashable) -> bool:
+        """Whether calls of a key are in a lane."""
+        line = self._lines.get(key)
+        return line is not None and line.is_sent
+
     def dispatch(self) -> None:
         """Hand waiting calls to lanes; a lane calls this when it becomes ready again."""
         self._dispatch()

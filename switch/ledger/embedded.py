@@ -19,23 +19,36 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from types import TracebackType
+from urllib.parse import urlencode
 
-from switch.ledger.embedded_files import EmbeddedError, Folder, find_binaries, try_lock
+from switch.ledger.embedded_files import PORT, EmbeddedError, Folder, find_binaries, try_lock
 from switch.ledger.embedded_server import (
     DATABASE,
     POLL_SECONDS,
+    ROLE,
     START_LIMIT_SECONDS,
     STOP_LIMIT_SECONDS,
     Server,
 )
 
-__all__ = ["EmbeddedError", "EmbeddedPostgres"]
+__all__ = ["EmbeddedError", "EmbeddedPostgres", "running_url"]
 
 #: How long another process's start or stop is waited for, seconds: longer than either takes.
 TURN_LIMIT_SECONDS = START_LIMIT_SECONDS + STOP_LIMIT_SECONDS
 
 #: How often the server is looked after, seconds.
 WATCH_SECONDS = 1.0
+
+
+def running_url(data_dir: Path) -> str | None:
+    """The database's URL of a server that others run there, for who only looks; None where there
+    is none that could answer.
+    """
+    socket_dir = (data_dir.absolute() / "run").resolve()
+    if not socket_dir.is_dir():
+        return None
+    place = urlencode({"host": socket_dir, "port": PORT, "user": ROLE})
+    return f"postgresql:///{DATABASE}?{place}"
 
 
 class EmbeddedPostgres:

@@ -29,3 +29,7 @@ class CardChanged(LedgerUnavailable):
 
 class CallRefused(Exception):
     """The database refused a call and rolled it back. Names the error, never a value."""
+
+
+class NotKept(LedgerUnavailable):
+    """An approval of our own did not reach the disk in time, and is void."""

@@ -16,11 +16,13 @@ from switch.ledger import statements
 from switch.ledger.batch import Batcher
 from switch.ledger.calls import AuthorizationCall, Booked, BookingCall, RefusedCall
 from switch.ledger.clock import DatabaseClock
-from switch.ledger.errors import CallRefused, LedgerUnavailable, OutcomeUnknown
+from switch.ledger.errors import CallRefused, LedgerUnavailable, OutcomeUnknown, Overloaded
 from switch.ledger.file_updates import FileUpdates
 from switch.ledger.kept_cards import KeptCards, card_of
 from switch.ledger.lane import PostgresLane
 from switch.ledger.queries import QUERIES
+from switch.ledger.stand_in_journal import StandInJournal
+from switch.ledger.stand_ins import StandIns
 from switch.ledger.unwind import Journal, Pending, Unwinder
 from switch.ledger.zone_keys import ZoneKeys
 from switch.rules.card import Card
@@ -106,6 +108,7 @@ class Ledger:
             deciding.on_ready = self._reconnected
         self.file_updates = FileUpdates(self._chore)
         self.zone_keys = ZoneKeys(self._chore)
+        self.stand_ins: StandIns | None = None  #: none where no program allows any
         self._unwinder = Unwinder(journal, self._unwind, on_event=on_event)
         self._heard_at = time.monotonic()
         self._sweeper: asyncio.Task[None] | None = None
@@ -138,6 +141,15 @@ class Ledger:
         self._sweeper = asyncio.create_task(self._sweep())
         self._keeper = asyncio.create_task(self._keep_cards())
 
+    def allow_stand_ins(self, journal: StandInJournal) -> None:
+        """From now on approvals can be given while the database is away, and what an earlier
+        process gave is posted.
+        """
+        self.stand_ins = StandIns(
+            journal, self._journal, self._decisions, self._chores, on_event=self._on_event
+        )
+        self.stand_ins.start()
+
     def _reconnected(self) -> None:
         """A connection is back. It may be to another database of the same address, restored or
         made anew, in which a version is another card's: what was kept is forgotten.
@@ -157,6 +169,8 @@ class Ledger:
             async with asyncio.timeout(within):
                 await self._decisions.drain()
                 await self._bookings.drain()
+        if self.stand_ins is not None:
+            await self.stand_ins.close(within=within)
         await self._unwinder.close(within=within)
         for lane in self._lanes():
             await lane.close()
@@ -197,8 +211,14 @@ class Ledger:
         )
 
     def admit(self, account_id: int, link: str, deadline: Deadline) -> None:
-        """Raise `Overloaded` at once where a decision for that account would come too late."""
-        self._decisions.admit(key=account_id, decide_by=deadline.decide_by, party=link)
+        """Raise `Overloaded` at once where a decision for that account would come too late, unless
+        there may be one without the database.
+        """
+        try:
+            self._decisions.admit(key=account_id, decide_by=deadline.decide_by, party=link)
+        except Overloaded:
+            if self.stand_ins is None or not self.stand_ins.is_ledger_away:
+                raise
 
     async def authorize(self, call: AuthorizationCall, deadline: Deadline) -> Decision:
         """Decide in one transaction; see authorize_v5.
@@ -207,7 +227,8 @@ class Ledger:
         it is sure to be taken back before this raises (`OutcomeUnknown`).
         """
         if self._journal.holds(call.account_id, call.message_key):
-            raise LedgerUnavailable  # a copy of a message whose approval is being taken back
+            # A copy of a message whose approval is being taken back, or waits to be posted.
+            raise LedgerUnavailable
         try:
             return await self._decisions.submit(
                 call, key=call.account_id, decide_by=deadline.decide_by, party=call.link
@@ -227,6 +248,8 @@ class Ledger:
 
     async def take_back(self, call: AuthorizationCall) -> None:
         """Return when it is sure that a message's approval, now or later, is taken back."""
+        if self.stand_ins is not None and await self.stand_ins.take_back(call):
+            return
         await self._unwinder.note(
             Pending(call.account_id, call.message_key, call.authorization_code)
         )
@@ -235,6 +258,8 @@ class Ledger:
         """An approval's answer found its connection gone: a repeat that is answered 91 takes it
         back. Where this cannot be noted it stays until its reversal or expiry.
         """
+        if self.stand_ins is not None and self.stand_ins.holds(call):
+            return  # a repeat is told of it here; else it stays
         try:
             await self._chore("untold", call.account_id, call.message_key, call.authorization_code)
         except (LedgerUnavailable, CallRefused):
@@ -242,11 +267,7 @@ class Ledger:
 
     async def programs(self) -> list[Program]:
         """Every card program. Raises `ProgramError` where one cannot be used."""
-        rows = await self._chore("programs")
-        return [
-            Program.parse(row["program_id"], row["name"], orjson.loads(row["settings"]))
-            for row in rows
-        ]
+        return [program_of(row) for row in await self._chore("programs")]
 
     async def _unwind(self, entry: Pending) -> str:
         rows = await self._chore(
@@ -313,6 +334,11 @@ class Ledger:
         return [
             *self._deciding, *self._finding, *self._refusing, *self._booking, *self._keeping,
         ]  # fmt: skip
+
+
+def program_of(row: asyncpg.Record) -> Program:
+    """A row of the programs. Raises `ProgramError` where its settings cannot be used."""
+    return Program.parse(row["program_id"], row["name"], orjson.loads(row["settings"]))
 
 
 def _batcher(lanes: list[PostgresLane[Any, Any]], batch_max: int) -> Batcher[Any, Any]:

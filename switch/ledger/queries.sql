@@ -25,6 +25,10 @@ SELECT refuse_v1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11);
 -- Take back an authorization whose answer did not leave in time.
 SELECT unwind_v2($1, $2, $3);
 
+-- name: stand_in
+-- Book what was approved while the ledger was away.
+SELECT stand_in_v1($1, $2, $3, to_timestamp($4), $5, $6, $7, $8);
+
 -- name: untold
 -- Note that an approval's answer found its connection gone.
 SELECT untold_v1($1, $2, $3);

@@ -79,6 +79,15 @@ class Journal:
         """Whether a message waits to be taken back: until it is, its fate is not known."""
         return (account_id, message_key) in self._keys
 
+    def reserve(self, account_id: int, message_key: bytes) -> None:
+        """Let a message's fate be unknown here until `release`: another journal has it."""
+        self._keys[account_id, message_key] += 1
+
+    def release(self, account_id: int, message_key: bytes) -> None:
+        """One of those that knew of a message is done with it."""
+        self._keys[account_id, message_key] -= 1
+        self._keys += Counter()  # forgets what came to nothing
+
     @property
     def pending(self) -> tuple[Pending, ...]:
         """What was noted and is not done, oldest first."""
@@ -88,7 +97,7 @@ class Journal:
         """Return when the entry is on disk. Raises `JournalError` when it cannot be."""
         if entry not in self._pending:
             self._pending[entry] = None
-            self._keys[entry.account_id, entry.message_key] += 1
+            self.reserve(entry.account_id, entry.message_key)
         if self._group is None:
             self._group = _Group()
         self._group.lines.append(_line("noted", entry))
@@ -101,8 +110,7 @@ class Journal:
         """The entry is taken back. Need not reach the disk: taking back twice changes nothing."""
         if entry in self._pending:
             del self._pending[entry]
-            self._keys[entry.account_id, entry.message_key] -= 1
-            self._keys += Counter()  # forgets what came to nothing
+            self.release(entry.account_id, entry.message_key)
         if self._saver is not None:
             return
         with contextlib.suppress(OSError):

@@ -80,7 +80,7 @@ SELECT z.received_at, z.link, z.mti, z.stan, z.transmission_datetime, z.rrn, z.a
        z.channel, z.transaction_minor, z.transaction_currency, z.amount_minor, z.cash_minor,
        z.reason, z.authorization_code, z.available_minor, z.unwind_asked_at, z.unwound_at,
        z.purchase_id, z.partial_minor, z.would_have_declined, z.response_code, z.scheme,
-       z.scheme_transaction_id, z.is_increment, z.reversed_at, z.advised_at, z.findings, z.account_id,
+       z.scheme_transaction_id, z.is_increment, z.reversed_at, z.advised_at, z.stood_in_at, z.findings, z.account_id,
        z.authorization_id, z.card_id,
        a.reference, a.currency, a.kind AS account_kind, a.status AS account_status, a.posted_minor,
        a.credit_limit_minor, p.name AS program, p.pin_tries_max,

@@ -22,8 +22,9 @@ from switch.wire.currency import UnknownCurrency, in_units
 
 RULE, SAYS = "told", "What moved money with an answer that was sent has its row."
 
-#: What an advice, a completion or a reversal did, where it moved something.
-_MOVED = frozenset({"held", "released", "posted", "reversed"})
+#: What an advice, a completion or a reversal did, where it moved something; and what was approved
+#: while the database was away.
+_MOVED = frozenset({"held", "released", "posted", "reversed", "stand_in"})
 #: Classes of messages that move money: authorization, financial, reversal.
 _CLASSES = frozenset("124")
 #: Lines of the log that are looked up at once.

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from switch.rules.categories import categories
+
 _DEFAULT = "default"
 _DEFAULT_HOURS = 168
 _HOURS_MAX = 8_784  # a leap year
-_CATEGORIES = re.compile(r"([0-9]{4})(?:-([0-9]{4}))?")
 
 
 class HoldRuleError(ValueError):
@@ -63,7 +63,9 @@ def _seconds(key: str, hours: object) -> int:
 
 
 def _codes(key: str) -> list[str]:
-    match = _CATEGORIES.fullmatch(key)
-    if match is None or (match[2] or match[1]) < match[1]:
-        raise HoldRuleError(f"hold_hours: {key!r} is no MCC, no range of MCCs and not default")
-    return [f"{code:04d}" for code in range(int(match[1]), int(match[2] or match[1]) + 1)]
+    try:
+        return categories(key)
+    except ValueError:
+        raise HoldRuleError(
+            f"hold_hours: {key!r} is no MCC, no range of MCCs and not default"
+        ) from None

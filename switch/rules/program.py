@@ -21,6 +21,7 @@ from keys.software.digits import require_decimalization_table
 from switch.rules.chip import AtcWindow, IssuerScripts
 from switch.rules.holds import HoldRuleError, HoldRules
 from switch.rules.iad import VERSIONS, Layout
+from switch.rules.stand_in import StandInRuleError, StandInRules
 from switch.rules.track_code import TrackCode
 
 
@@ -122,6 +123,7 @@ class Program:
     strong_authentication_from_minor: int | None
     hold_rules: HoldRules
     bins: tuple[str, ...]  #: the first digits of its PANs: whose an unknown card would be
+    stand_in: StandInRules | None  #: what is approved while the ledger is away; none: nothing
 
     def needs(self) -> frozenset[Capability]:
         """What an HSM must be able to do for this program's cards."""
@@ -173,8 +175,9 @@ class Program:
                 strong_authentication_from_minor=_strong_authentication(settings),
                 hold_rules=HoldRules.parse(settings.get("hold_hours", {})),
                 bins=_bins(settings.get("bins", [])),
+                stand_in=StandInRules.parse(settings.get("stand_in")),
             )
-        except (HoldRuleError, _Problem) as error:
+        except (HoldRuleError, StandInRuleError, _Problem) as error:
             raise ProgramError(f"program {name!r}: {error}") from None
         except (KeyError, TypeError, ValueError) as error:
             raise ProgramError(f"program {name!r}: setting {error} is missing or wrong") from None

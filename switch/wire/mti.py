@@ -73,6 +73,11 @@ def repeat(mti: str) -> str:
     return _checked(mti)[:3] + str(int(mti[3]) | 1)
 
 
+def advice(mti: str) -> str:
+    """The MTI of the advice that tells of what a request asked for: 0100 → 0120."""
+    return _checked(mti)[:2] + "20"
+
+
 @_once
 def response(mti: str) -> str:
     """

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import time
 import urllib.request
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 from prometheus_client.core import Metric
 from prometheus_client.parser import text_string_to_metric_families
@@ -18,7 +21,7 @@ from keys.software.backend import SoftwareHsm
 from switch.deadline import Deadline
 from switch.flows.exchange import Exchange
 from switch.flows.issuer import PinZone, ZoneKey
-from switch.gauges import add_key_gauges
+from switch.gauges import add_key_gauges, add_stand_in_gauges
 from switch.operate.metrics import Metrics
 from switch.wire.versions import VERSIONS
 from tests.pki import Ca
@@ -91,7 +94,7 @@ def after_the_day(folder: Path) -> dict[str, Family]:
 
 
 def in_this_process() -> dict[str, Family]:
-    """Those that need an HSM which may be away, a zone key that came, and a fault."""
+    """Those that need an HSM which may be away, a zone key that came, a stand-in, a fault."""
     metrics = Metrics()
     hsm = GuardedHsm(
         SoftwareHsm({}),
@@ -105,6 +108,14 @@ def in_this_process() -> dict[str, Family]:
     zone = PinZone(KeyRef("zpk", ""), PinBlockFormat.ISO_0)
     zone.keys = (ZoneKey(KeyRef("zpk#1", ""), None, time.time()),)
     add_key_gauges(metrics, hsm, {"demo": zone})
+    lent = Counter({(1, "978"): 1})
+    stand_ins = SimpleNamespace(
+        approved=lent, approved_minor=lent, forbidden=Counter(mccs=1), pending=0
+    )
+    program = SimpleNamespace(program_id=1, name="demo")
+    ledger: Any = SimpleNamespace(stand_ins=stand_ins)
+    programs: list[Any] = [program]
+    add_stand_in_gauges(metrics, ledger, programs)
     metrics.hsm_question("verify_pin", "answered", 0.01)
     shed = Exchange("demo", Deadline.start(0.0, 1, 0), 0, VERSIONS["0"], fault="overload")
     metrics.exchange(shed, 1)

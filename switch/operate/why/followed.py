@@ -65,6 +65,9 @@ def _event(
 
 def _own(row: asyncpg.Record) -> Iterator[Event]:
     """What is noted on the row itself."""
+    if row["stood_in_at"] is not None:
+        said = "by us, while the database was away; it was booked when that was back"
+        yield _event(row, row["stood_in_at"], "approved", said)
     if row["unwind_asked_at"] is not None:
         yield _event(row, row["unwind_asked_at"], "answer lost", "it did not leave in time")
     if row["unwound_at"] is not None:
