@@ -136,7 +136,7 @@ async def test_a_call_is_one_statement_that_begins_with_its_account(
     call = re.fullmatch(r"SELECT (?:\* FROM )?(\w+)\(\$1(?:, \$\d+)*\)", bare(QUERIES[name]))
     assert call is not None, QUERIES[name]
     (signature,) = [one for one in DISTRIBUTION.calls if one.startswith(f"{call[1]}(")]
-    argument = await books.connection.fetchrow(
+    (argument,) = await books.connection.fetch(
         "SELECT proargnames[1], proargtypes[0]::regtype::text, lanname FROM pg_proc AS p"
         "  JOIN pg_language AS l ON l.oid = p.prolang WHERE p.oid = $1::text::regprocedure",
         signature,
@@ -162,7 +162,7 @@ async def test_no_transaction_stands_around_a_call(
         f"ALTER DATABASE {database} SET pg_stat_statements.track_utility = on"
     )
     token = await books.token(await books.account())
-    account_id = (await books.connection.fetchrow(QUERIES["token_owners"], [token]))[0]
+    account_id = await books.connection.fetchval(QUERIES["token_owners"], [token])
     crowd = [await books.account() for _ in range(9)]
     async with ledger_on(
         shared_database, tmp_path / "journal", one_account_per_call=True
@@ -216,7 +216,10 @@ async def test_a_call_reaches_rows_of_its_account_alone(database: str) -> None:
     await own.connection.execute("UPDATE holds SET expires_at = now()")
     guest = await asyncpg.connect(await guarded(own.connection, database))
     try:
+        # Outside of such a call no account is there, and so nothing is decided.
         assert 0 == await guest.fetchval("SELECT count(*) FROM accounts")
+        (decided,) = await guest.fetchval(QUERIES["authorize"], [(0, *ask(first))])
+        assert "stale" == decided["outcome"]
         gone = calls[0]
         words = gone.account_id, gone.message_key, gone.authorization_code
         await guest.execute(QUERIES["untold"], *words)

@@ -42,7 +42,7 @@ async def test_what_once_went_wrong(guarded_house: House, name: str) -> None:
 @settings(
     deadline=None,
     derandomize=True,
-    max_examples=30,
+    max_examples=15,
     phases=[Phase.generate],
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
