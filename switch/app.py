@@ -127,6 +127,7 @@ async def _start(
         batch_max=settings.database.batch_max,
         connect_timeout=settings.database.connect_timeout_ms / 1000,
         cards_kept=settings.database.cards_kept,
+        one_account_per_call=settings.database.one_account_per_call,
         on_event=operator.event,
     )
     stack.push_async_callback(ledger.close, within=STOP_SECONDS)

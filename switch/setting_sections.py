@@ -55,6 +55,13 @@ class Database(Section):
     batch_max: Annotated[Whole, between(1, 1_000)] = 64
     connect_timeout_ms: Milliseconds = 5_000
     cards_kept: Annotated[Whole, between(0, 10_000_000)] = 100_000
+    one_account_per_call: bool = False
+
+    def contradictions(self) -> Iterator[tuple[str, str]]:
+        """What each value allows and all together do not: key and reason."""
+        if self.one_account_per_call and self.cards_kept:
+            # Triggers give cards their versions, and a table that is distributed has none.
+            yield "cards_kept", "must be 0 where one_account_per_call is true"
 
     @property
     def is_embedded(self) -> bool:

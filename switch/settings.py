@@ -225,6 +225,8 @@ def _contradictions(settings: Settings) -> Iterator[tuple[str, str]]:
         for name in ("module", "token", "pin_file"):
             if not getattr(hsm.pkcs11, name):
                 yield f"hsm.pkcs11.{name}", "must be given where the backend is pkcs11"
+    for name, reason in settings.database.contradictions():
+        yield f"database.{name}", reason
     for name, reason in settings.admin.contradictions():
         yield f"admin.{name}", reason
     for name, reason in settings.events.contradictions():

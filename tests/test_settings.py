@@ -210,6 +210,10 @@ REFUSED = [
     ("[log]\nqueue_max = 0\n" + LINK, "log.queue_max: must be 1 to 1000000"),
     ("[database]\nconnections = 0\n" + LINK, "database.connections: must be 1 to 100"),
     ("[database]\nbatch_max = 0\n" + LINK, "database.batch_max: must be 1 to 1000"),
+    (
+        "[database]\none_account_per_call = true\n" + LINK,
+        "database.cards_kept: must be 0 where one_account_per_call is true",
+    ),
     ("[unwind]\njournal = 3\n" + LINK, "unwind.journal: must be text"),
     ("[vault]\ntoken_keys = ['']\n" + LINK, "vault.token_keys[0]: must not be empty"),
     ("[vault]\ntoken_keys = []\n" + LINK, "vault.token_keys: must name one at least"),

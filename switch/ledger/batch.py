@@ -86,11 +86,14 @@ class _Line(Generic[Call, Answer]):
 class Batcher(Generic[Call, Answer]):
     """Callers on one side, lanes on the other."""
 
-    def __init__(self, lanes: Sequence[Lane[Call, Answer]], *, batch_max: int) -> None:
-        """`batch_max`: the most calls that one transaction takes."""
+    def __init__(
+        self, lanes: Sequence[Lane[Call, Answer]], *, batch_max: int, one_key: bool = False
+    ) -> None:
+        """`batch_max`: the most calls that one transaction takes; `one_key`: all of one key."""
         self._lanes = lanes
         self._idle = list(lanes)
         self._batch_max = batch_max
+        self._enough = 1 if one_key else batch_max  # calls beside which no other key is taken
         self._lines: dict[Hashable, _Line[Call, Answer]] = {}
         self._ready = FairQueue[Hashable]()  # keys with calls that wait and none in a lane
         self._waiting = 0
@@ -166,7 +169,7 @@ class Batcher(Generic[Call, Answer]):
             return 0.0
         of_each = self._waiting_of[party]
         before = min(self._waiting, of_each * len(self._waiting_of))
-        batches = before / (self._batch_max * (self.lanes_ready or 1))
+        batches = before / (self._enough * (self.lanes_ready or 1))
         seconds = self._call_seconds * (1 + CAUTION * batches)
         if line is None:
             return seconds
@@ -218,7 +221,7 @@ class Batcher(Generic[Call, Answer]):
     def _take(self) -> list[tuple[int, _Waiting[Call, Answer]]]:
         """The next batch: whole lines, each party's oldest first, up to the cap."""
         batch: list[tuple[int, _Waiting[Call, Answer]]] = []
-        while self._ready and len(batch) < self._batch_max:
+        while self._ready and len(batch) < self._enough:
             key = self._ready.take()
             line = self._lines[key]
             for turn in range(min(len(line.calls), ROUNDS_MAX, self._batch_max - len(batch))):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Generic, TypeVar
 
 import asyncpg
@@ -27,6 +27,9 @@ SESSION = {
     "timezone": "UTC",
     "application_name": "switch",
 }
+#: The same where each call is about one account. A node is told to make a call by the account's
+#: number: the plan must be made for that number, and a generic one knows none.
+SESSION_BY_ACCOUNT = SESSION | {"plan_cache_mode": "auto"}
 #: The first and the longest pause between attempts to connect, in seconds.
 BACKOFF_FIRST, BACKOFF_MOST = 0.05, 2.0
 #: A connection that has not answered a call for this long is given up: without it a
@@ -62,13 +65,17 @@ class PostgresLane(Generic[Call, Answer]):
         clock: DatabaseClock,
         connect_timeout: float,
         on_event: OnEvent,
+        session: Mapping[str, str] = SESSION,
     ) -> None:
-        """`run` makes a batch on a connection; `on_event` is told of ups and downs."""
+        """`run` makes a batch on a connection; `on_event` is told of ups and downs; `session` is
+        what the server is told.
+        """
         self._url = url
         self._run = run
         self._clock = clock
         self._connect_timeout = connect_timeout
         self._on_event = on_event
+        self._session = dict(session)
         self._connection: asyncpg.Connection | None = None
         self._lost = asyncio.Event()
         self._keeper: asyncio.Task[None] | None = None
@@ -137,7 +144,7 @@ class PostgresLane(Generic[Call, Answer]):
         connection = await asyncpg.connect(
             self._url,
             timeout=self._connect_timeout,
-            server_settings=SESSION,
+            server_settings=self._session,
             max_cached_statement_lifetime=0,
         )
         try:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import asyncpg
@@ -68,28 +69,33 @@ class Ledger:
         connect_timeout: float,
         cards_kept: int,
         on_event: OnEvent,
+        one_account_per_call: bool = False,
     ) -> None:
         """`connections` decide; `cards_kept` of those found stay in memory; `on_event` is told of
-        what operators should know.
+        what operators should know. With `one_account_per_call` a statement is about one account.
         """
+        ways = statements.BY_ACCOUNT if one_account_per_call else statements.BATCHED
+        self._one_account_per_call = one_account_per_call
         self.clock = DatabaseClock()
         self._on_event = on_event
         self._journal = journal
 
         def lane(run: Any) -> PostgresLane[Any, Any]:
             return PostgresLane(
-                url, run, clock=self.clock, connect_timeout=connect_timeout, on_event=on_event
-            )
+                url, run, clock=self.clock, connect_timeout=connect_timeout, on_event=on_event,
+                session=ways.session,
+            )  # fmt: skip
 
-        self._deciding = [lane(statements.authorize) for _ in range(connections)]
-        self._finding = [lane(statements.find_cards) for _ in range(FIND_LANES)]
+        batcher = partial(_batcher, one_key=one_account_per_call)
+        self._deciding = [lane(ways.authorize) for _ in range(connections)]
+        self._finding = [lane(ways.find_cards) for _ in range(FIND_LANES)]
         self._refusing = [lane(statements.refuse)]
-        self._booking = [lane(statements.book) for _ in range(BOOK_LANES)]
+        self._booking = [lane(ways.book) for _ in range(BOOK_LANES)]
         self._keeping = [lane(self._housekeep)]
-        self._decisions: Batcher[AuthorizationCall, Decision] = _batcher(self._deciding, batch_max)
+        self._decisions: Batcher[AuthorizationCall, Decision] = batcher(self._deciding, batch_max)
         self._kept = KeptCards(cards_kept)
-        self._finds: Batcher[tuple[bytes, ...], Card | None] = _batcher(self._finding, batch_max)
-        self._bookings: Batcher[BookingCall, Booked] = _batcher(
+        self._finds: Batcher[tuple[bytes, ...], Card | None] = batcher(self._finding, batch_max)
+        self._bookings: Batcher[BookingCall, Booked] = batcher(
             self._booking, min(batch_max, BOOK_BATCH_MAX)
         )
         self._refusals: Batcher[RefusedCall, None] = _batcher(self._refusing, batch_max)
@@ -289,11 +295,19 @@ class Ledger:
                     partitions_at = time.monotonic() + PARTITIONS_SECONDS
                 released = SWEEP_MOST
                 while released >= SWEEP_MOST:
-                    released = (await self._chore("expire_holds", SWEEP_MOST))[0][0]
+                    released = await self._expire()
                     if released:
                         self._on_event("holds_expired", count=released)
             except Exception as error:  # noqa: BLE001 - the next sweep is the remedy
                 self._on_event("sweep_failed", error=type(error).__name__)
+
+    async def _expire(self) -> int:
+        """Release some holds past their time, and tell how many they were."""
+        if not self._one_account_per_call:
+            released: int = (await self._chore("expire_holds", SWEEP_MOST))[0][0]
+            return released
+        due = await self._chore("accounts_due", SWEEP_MOST)
+        return sum([(await self._chore("expire_holds_of", row[0]))[0][0] for row in due])
 
     async def _keep_cards(self) -> None:
         """Read cards to keep, until there are no more or no room; then the traffic's own are."""
@@ -336,13 +350,10 @@ class Ledger:
         ]  # fmt: skip
 
 
-def program_of(row: asyncpg.Record) -> Program:
-    """A row of the programs. Raises `ProgramError` where its settings cannot be used."""
-    return Program.parse(row["program_id"], row["name"], orjson.loads(row["settings"]))
-
-
-def _batcher(lanes: list[PostgresLane[Any, Any]], batch_max: int) -> Batcher[Any, Any]:
-    batcher: Batcher[Any, Any] = Batcher(lanes, batch_max=batch_max)
+def _batcher(
+    lanes: list[PostgresLane[Any, Any]], batch_max: int, *, one_key: bool = False
+) -> Batcher[Any, Any]:
+    batcher: Batcher[Any, Any] = Batcher(lanes, batch_max=batch_max, one_key=one_key)
     for lane in lanes:
         lane.on_ready = batcher.dispatch
     return batcher

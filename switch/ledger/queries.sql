@@ -8,9 +8,25 @@ SELECT authorize_v5($1);
 -- Book a batch of advices, completions and reversals.
 SELECT * FROM book_v1($1);
 
+-- name: authorize_of
+-- Decide requests of one account.
+SELECT authorize_of_v1($1, $2);
+
+-- name: book_of
+-- Book advices, completions and reversals of one account.
+SELECT * FROM book_of_v1($1, $2);
+
 -- name: find_cards
 -- The cards behind some PAN tokens.
 SELECT * FROM find_cards_v4($1);
+
+-- name: token_owners
+-- The accounts of some PAN tokens.
+SELECT account_id, pan_token FROM pan_tokens WHERE pan_token = ANY ($1::bytea[]);
+
+-- name: find_card_of
+-- The card of an account behind a PAN token.
+SELECT * FROM find_card_of_v1($1, $2);
 
 -- name: cards_from
 -- So many cards behind the tokens that follow one, in their order.
@@ -36,6 +52,17 @@ SELECT untold_v1($1, $2, $3);
 -- name: expire_holds
 -- Release holds that are past their time.
 SELECT expire_holds_v2($1);
+
+-- name: accounts_due
+-- The accounts of so many holds that are past their time.
+SELECT DISTINCT due.account_id
+  FROM (SELECT account_id FROM holds
+         WHERE state = 'open' AND expires_at <= clock_timestamp()
+         ORDER BY expires_at LIMIT $1) AS due;
+
+-- name: expire_holds_of
+-- Release holds of one account that are past their time.
+SELECT expire_holds_of_v1($1);
 
 -- name: make_partitions
 -- See that the coming months have their partitions.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import asyncpg
 
@@ -17,6 +18,7 @@ from switch.ledger.calls import (
 )
 from switch.ledger.errors import OutcomeUnknown
 from switch.ledger.kept_cards import card_of
+from switch.ledger.lane import SESSION, SESSION_BY_ACCOUNT, Run
 from switch.ledger.queries import QUERIES
 from switch.rules.card import Card
 from switch.rules.decision import Decision
@@ -27,8 +29,19 @@ async def authorize(
 ) -> list[Decision | Exception]:
     """Decide a batch in one transaction; see authorize_v5. Each request has its turn before it."""
     requests = [(turn, *call) for turn, call in calls]
-    decided = await connection.fetchval(QUERIES["authorize"], requests)
-    batch = len(calls)
+    return _told(await connection.fetchval(QUERIES["authorize"], requests), len(calls))
+
+
+async def authorize_of(
+    connection: asyncpg.Connection, calls: Sequence[tuple[int, AuthorizationCall]]
+) -> list[Decision | Exception]:
+    """The same for calls of one account; see authorize_of_v1."""
+    requests = [(turn, *call) for turn, call in calls]
+    decided = await connection.fetchval(QUERIES["authorize_of"], _account(calls), requests)
+    return _told(decided, len(calls))
+
+
+def _told(decided: Sequence[asyncpg.Record], batch: int) -> list[Decision | Exception]:
     try:
         answers = {one[0]: decision(one, batch) for one in decided}
         return [answers[ordinal] for ordinal in range(1, batch + 1)]
@@ -45,14 +58,43 @@ async def book(
     return [booked(row, len(calls)) for row in rows]
 
 
+async def book_of(
+    connection: asyncpg.Connection, calls: Sequence[tuple[int, BookingCall]]
+) -> list[Booked | Exception]:
+    """The same for calls of one account; see book_of_v1."""
+    bookings = [call for _, call in calls]
+    rows = await connection.fetch(QUERIES["book_of"], _account(calls), bookings)
+    return [booked(row, len(calls)) for row in rows]
+
+
 async def find_cards(
     connection: asyncpg.Connection, calls: Sequence[tuple[int, tuple[bytes, ...]]]
 ) -> list[Card | None]:
     """Look up the cards behind tokens, each under all live keys, in one statement."""
     asked = [token for _, tokens in calls for token in tokens]
-    found = {row[0]: row for row in await connection.fetch(QUERIES["find_cards"], asked)}
-    rows = (next((found[token] for token in tokens if token in found), None) for _, tokens in calls)
-    return [None if row is None else card_of(row) for row in rows]
+    return _cards(await connection.fetch(QUERIES["find_cards"], asked), calls)
+
+
+async def find_cards_of(
+    connection: asyncpg.Connection, calls: Sequence[tuple[int, tuple[bytes, ...]]]
+) -> list[Card | None]:
+    """The same in two steps: whose the tokens are, in one statement, then each card by its account.
+    Where a card is never changes, so that nothing is missed in between.
+    """
+    asked = [token for _, tokens in calls for token in tokens]
+    owners = await connection.fetch(QUERIES["token_owners"], asked)
+    found = [await connection.fetchrow(QUERIES["find_card_of"], *owner) for owner in owners]
+    return _cards([row for row in found if row is not None], calls)
+
+
+def _cards(
+    rows: Sequence[asyncpg.Record], calls: Sequence[tuple[int, tuple[bytes, ...]]]
+) -> list[Card | None]:
+    found = {row[0]: row for row in rows}
+    first = (
+        next((found[token] for token in tokens if token in found), None) for _, tokens in calls
+    )
+    return [None if row is None else card_of(row) for row in first]
 
 
 async def refuse(
@@ -62,3 +104,22 @@ async def refuse(
     parameters = columns([call for _, call in calls], RefusedCall)
     await connection.execute(QUERIES["refuse"], *parameters)
     return [None] * len(calls)
+
+
+def _account(calls: Sequence[tuple[int, AuthorizationCall | BookingCall]]) -> int:
+    return calls[0][1].account_id if calls else 0  # of nobody, where a connection is prepared
+
+
+class Ways(NamedTuple):
+    """How a ledger's lanes make their calls."""
+
+    authorize: Run[AuthorizationCall, Decision]
+    find_cards: Run[tuple[bytes, ...], Card | None]
+    book: Run[BookingCall, Booked]
+    session: Mapping[str, str]
+
+
+#: Calls of many accounts share a statement.
+BATCHED = Ways(authorize, find_cards, book, SESSION)
+#: A statement is about one account, whose number is its first argument (docs/scaling.md).
+BY_ACCOUNT = Ways(authorize_of, find_cards_of, book_of, SESSION_BY_ACCOUNT)

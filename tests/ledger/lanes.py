@@ -86,12 +86,15 @@ Arrival = tuple[float, str, float]  # when, what (its first letter is the key), 
 
 
 def outcomes(
-    arrivals: Sequence[Arrival], *lanes: ScriptedLane, batch_max: int = 64
+    arrivals: Sequence[Arrival],
+    *lanes: ScriptedLane,
+    batch_max: int = 64,
+    one_key: bool = False,
 ) -> list[tuple[float, Any]]:
     """Send calls to a batcher; when each ended, and its answer or the kind of its error."""
 
     async def main() -> list[tuple[float, Any]]:
-        batcher: Batcher[str, str] = Batcher(lanes, batch_max=batch_max)
+        batcher: Batcher[str, str] = Batcher(lanes, batch_max=batch_max, one_key=one_key)
         loop = asyncio.get_running_loop()
 
         async def one(when: float, call: str, patience: float) -> tuple[float, Any]:

@@ -116,6 +116,11 @@ def turns(calls: Sequence[AuthorizationCall]) -> list[int]:
     return [next(seen.setdefault(call.account_id, itertools.count())) for call in calls]
 
 
+def requests(calls: Sequence[AuthorizationCall]) -> list[tuple[Any, ...]]:
+    """The calls as authorize_v5 takes them, each with its round before it."""
+    return [(turn, *call) for turn, call in zip(turns(calls), calls, strict=True)]
+
+
 class Books:
     """One database of a ledger, straight through SQL."""
 
@@ -241,11 +246,20 @@ class Books:
 
     async def decide(self, *calls: AuthorizationCall) -> list[Answer]:
         """Decide a batch as one transaction."""
-        requests = [(turn, *call) for turn, call in zip(turns(calls), calls, strict=True)]
-        rows = await self.connection.fetchval(QUERIES["authorize"], requests)
+        rows = await self.connection.fetchval(QUERIES["authorize"], requests(calls))
         found = {row["ordinal"]: Answer(*list(row.values())[1:]) for row in rows}
         assert len(found) == len(rows)  # one answer a request
         return [found[ordinal] for ordinal in sorted(found)]
+
+    async def decide_by_account(self, *calls: AuthorizationCall) -> list[Answer]:
+        """Decide the requests of each account as one transaction."""
+        found: dict[int, Answer] = {}
+        for account_id in dict.fromkeys(call.account_id for call in calls):
+            places = [n for n, call in enumerate(calls) if call.account_id == account_id]
+            own = requests([calls[place] for place in places])
+            for row in await self.connection.fetchval(QUERIES["authorize_of"], account_id, own):
+                found[places[row["ordinal"] - 1]] = Answer(*list(row.values())[1:])
+        return [found[place] for place in range(len(calls))]
 
     async def reason(self, call: AuthorizationCall) -> str:
         """Decide one request; its reason, or its outcome where it has none, or approved."""
@@ -314,6 +328,7 @@ async def ledger_on(
     connections: int = 2,
     batch_max: int = 64,
     cards_kept: int = 0,
+    one_account_per_call: bool = False,
     on_event: Callable[..., None] = lambda *_, **__: None,
 ) -> AsyncIterator[Ledger]:
     """An open ledger, closed at the end."""
@@ -323,6 +338,7 @@ async def ledger_on(
         connections=connections,
         batch_max=batch_max,
         cards_kept=cards_kept,
+        one_account_per_call=one_account_per_call,
         connect_timeout=5.0,
         on_event=on_event,
     )

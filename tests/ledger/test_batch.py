@@ -58,6 +58,14 @@ def test_batch_max() -> None:
     assert [["u1"], ["v1", "w1"], ["x1", "y1"], ["z1"]] == calls_of(log)
 
 
+def test_one_key() -> None:
+    """Where a batch is of one key it takes all that wait of it, and nobody else's."""
+    log: list[Made] = []
+    arrivals = [(i / 100, call, NEVER) for i, call in enumerate(["u1", "x1", "y1", "x2", "y2"])]
+    outcomes(arrivals, ScriptedLane(log), one_key=True)
+    assert [["u1"], ["x1", "x2"], ["y1", "y2"]] == calls_of(log)
+
+
 def test_rounds() -> None:
     """Calls of one key are rounds of one batch, in order of arrival, up to their cap."""
     log: list[Made] = []

@@ -30,11 +30,12 @@ ARRIVALS = st.lists(
 
 
 @settings(deadline=None, derandomize=True, max_examples=300)
-@given(ARRIVALS, st.lists(SCRIPTS, min_size=1, max_size=3), st.integers(1, 12))
+@given(ARRIVALS, st.lists(SCRIPTS, min_size=1, max_size=3), st.integers(1, 12), st.booleans())
 def test_anything(
     some: list[tuple[int, str, float]],
     scripts: list[list[tuple[int, Deed]]],
     batch_max: int,
+    one_key: bool,
 ) -> None:
     """Every call ends once and in time; those of a key are made in order, in one lane at a time."""
     some.sort(key=lambda arrival: arrival[0])
@@ -44,7 +45,7 @@ def test_anything(
         ScriptedLane(log, [(float(seconds), deed) for seconds, deed in script], name=str(i))
         for i, script in enumerate(scripts)
     ]
-    ended = outcomes(arrivals, *lanes, batch_max=batch_max)
+    ended = outcomes(arrivals, *lanes, batch_max=batch_max, one_key=one_key)
     log = [made for made in log if made.calls[0][1] != "after"]
 
     for (when, call, patience), (end, result) in zip(arrivals, ended, strict=True):
@@ -61,6 +62,7 @@ def test_anything(
     by_key: dict[str, list[Made]] = defaultdict(list)
     for made in log:
         assert len(made.calls) <= batch_max
+        assert not one_key or len({call[0] for _, call in made.calls}) == 1
         taken: dict[str, list[int]] = defaultdict(list)
         for turn, call in made.calls:
             taken[call[0]].append(turn)

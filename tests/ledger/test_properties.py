@@ -139,9 +139,11 @@ class World:
 @MODEST
 @given(wishes=LISTS, cuts=st.lists(st.integers(1, 6), max_size=12))
 async def test_batches_change_nothing(books: Books, wishes: list[Wish], cuts: list[int]) -> None:
-    """One by one, in batches of any size and all at once: the same decisions and the same rows."""
-    worlds = [await World.make(books) for _ in range(3)]
-    singly, at_random, at_once = [
+    """One by one, in batches of any size, all at once and a call an account: the same decisions
+    and the same rows.
+    """
+    worlds = [await World.make(books) for _ in range(4)]
+    singly, at_random, at_once, by_account = [
         [world.call(place, wish) for place, wish in enumerate(wishes)] for world in worlds
     ]
     chunks = itertools.chain(cuts, itertools.repeat(len(wishes)))
@@ -154,10 +156,11 @@ async def test_batches_change_nothing(books: Books, wishes: list[Wish], cuts: li
         [answer for call in singly for answer in await books.decide(call)],
         [answer for piece in pieces for answer in await books.decide(*piece)],
         await books.decide(*at_once),
+        await books.decide_by_account(*by_account),
     ]
-    assert answers[0] == answers[1] == answers[2]
+    assert answers[0] == answers[1] == answers[2] == answers[3]
     left = [await world.rows() for world in worlds]
-    assert left[0] == left[1] == left[2]
+    assert left[0] == left[1] == left[2] == left[3]
     assert [] == await books.wrong_balances()
 
 

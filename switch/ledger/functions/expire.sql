@@ -7,9 +7,6 @@ DECLARE
     v_account_id bigint;
     v_due        bigint[];
     v_released   int := 0;
-    v_hold       holds;
-    v_root       authorizations;
-    v_was        accounts;
     v_now        timestamptz := clock_timestamp();  -- a value goes by the index
 BEGIN
     SELECT array_agg(DISTINCT due.account_id ORDER BY due.account_id) INTO v_due
@@ -18,30 +15,47 @@ BEGIN
              ORDER BY expires_at LIMIT p_most) AS due;
 
     FOREACH v_account_id IN ARRAY coalesce(v_due, '{}') LOOP
-        PERFORM FROM accounts WHERE account_id = v_account_id FOR NO KEY UPDATE SKIP LOCKED;
-        CONTINUE WHEN NOT FOUND;
-        FOR v_hold IN
-            SELECT * FROM holds
-             WHERE account_id = v_account_id AND state = 'open'
-               AND expires_at <= v_now
-             ORDER BY received_at, authorization_id
-        LOOP
-            SELECT y.* INTO v_root FROM holds AS h
-             CROSS JOIN LATERAL (
-                    SELECT * FROM authorizations AS z
-                     WHERE z.account_id = h.account_id AND z.authorization_id = h.purchase_id
-                       AND z.received_at = h.received_at
-                     LIMIT 1) AS y
-             WHERE h.account_id = v_account_id AND h.purchase_id = v_hold.purchase_id
-               AND h.authorization_id = v_hold.purchase_id;
-            v_was := account_v1(v_account_id);
-            PERFORM release_v1(v_root, v_hold.authorization_id, v_hold.amount_minor, 'expired');
-            PERFORM settle_use_v1(v_account_id, v_root.authorization_id, v_root.received_at);
-            PERFORM tell_v1(
-                'hold.expired', v_account_id, v_was, v_root.card_id, v_hold.authorization_id,
-                v_hold.received_at, NULL);
-            v_released := v_released + 1;
-        END LOOP;
+        v_released := v_released + expire_holds_of_v1(v_account_id);
+    END LOOP;
+    RETURN v_released;
+END
+$$;
+
+-- expire_holds_of_v1: the same of one account; none where another process works on it.
+CREATE OR REPLACE FUNCTION expire_holds_of_v1(p_account_id bigint)
+RETURNS int LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+    v_released   int := 0;
+    v_hold       holds;
+    v_root       authorizations;
+    v_was        accounts;
+    v_now        timestamptz := clock_timestamp();
+BEGIN
+    PERFORM FROM accounts WHERE account_id = p_account_id FOR NO KEY UPDATE SKIP LOCKED;
+    IF NOT FOUND THEN
+        RETURN 0;
+    END IF;
+    FOR v_hold IN
+        SELECT * FROM holds
+         WHERE account_id = p_account_id AND state = 'open'
+           AND expires_at <= v_now
+         ORDER BY received_at, authorization_id
+    LOOP
+        SELECT y.* INTO v_root FROM holds AS h
+         CROSS JOIN LATERAL (
+                SELECT * FROM authorizations AS z
+                 WHERE z.account_id = h.account_id AND z.authorization_id = h.purchase_id
+                   AND z.received_at = h.received_at
+                 LIMIT 1) AS y
+         WHERE h.account_id = p_account_id AND h.purchase_id = v_hold.purchase_id
+           AND h.authorization_id = v_hold.purchase_id;
+        v_was := account_v1(p_account_id);
+        PERFORM release_v1(v_root, v_hold.authorization_id, v_hold.amount_minor, 'expired');
+        PERFORM settle_use_v1(p_account_id, v_root.authorization_id, v_root.received_at);
+        PERFORM tell_v1(
+            'hold.expired', p_account_id, v_was, v_root.card_id, v_hold.authorization_id,
+            v_hold.received_at, NULL);
+        v_released := v_released + 1;
     END LOOP;
     RETURN v_released;
 END

@@ -57,11 +57,16 @@ BEGIN
         outcome := 'no_program';
         RETURN;
     END IF;
-    INSERT INTO accounts (account_id, reference, program_id, currency, credit_limit_minor)
-    VALUES (nextval('account_ids'), p_reference, v_program_id, p_currency, p_credit_limit_minor)
-    ON CONFLICT (reference) DO NOTHING
-    RETURNING account_id INTO v_account_id;
-    IF NOT FOUND THEN
+    -- Where accounts are distributed no unique index has the references of all: one at a time.
+    PERFORM pg_advisory_xact_lock(hashtextextended('account ' || p_reference, 0));
+    IF NOT EXISTS (SELECT FROM accounts WHERE reference = p_reference) THEN
+        INSERT INTO accounts (account_id, reference, program_id, currency, credit_limit_minor)
+        VALUES (nextval('account_ids'), p_reference, v_program_id, p_currency,
+                p_credit_limit_minor)
+        ON CONFLICT DO NOTHING
+        RETURNING account_id INTO v_account_id;
+    END IF;
+    IF v_account_id IS NULL THEN
         outcome := 'account_exists';
         RETURN;
     END IF;

@@ -1,0 +1,154 @@
+"""
+Several switch processes on one Postgres, and what a message costs there: processor, WAL, disk.
+
+    python -m benchmarks.processes               # one, two and three processes in turns
+    python -m benchmarks.processes --by-account  # each call to the database about one account
+
+As many messages are in flight as with one process, spread over those that take part. All are up
+meanwhile. The last line is one JSON object.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+import sys
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+from pathlib import Path
+
+import asyncpg
+import click
+
+from benchmarks import honesty
+from benchmarks.load import Generator, Result
+from benchmarks.rig import HOST, Rig, cpu_seconds, free_port, rig, serving
+from benchmarks.stage import SPARE_IN_FLIGHT, in_thread, perform, say
+from benchmarks.traffic import Traffic, make_traffic
+
+CARDS, IN_FLIGHT = 20_000, 128
+#: Numbers that one generator has to itself: messages are known by them.
+_NUMBERS = 100_000_000
+
+_SIZE = """
+    SELECT sum(pg_total_relation_size(oid))::bigint FROM pg_class
+     WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'
+"""
+_WAL = "SELECT (pg_current_wal_insert_lsn() - '0/0')::bigint"
+
+
+@asynccontextmanager
+async def house(
+    folder: Path, most: int, *, by_account: bool
+) -> AsyncIterator[tuple[Rig, list[int]]]:
+    """A database with cards, and so many processes on it: the first's rig, all ports."""
+    async with AsyncExitStack() as stack:
+        first = await stack.enter_async_context(
+            rig(folder, cards=CARDS, in_flight_max=IN_FLIGHT + SPARE_IN_FLIGHT)
+        )
+        text = (folder / "switch.toml").read_text()
+        if by_account:
+            text = text.replace(
+                "[database]\n", "[database]\none_account_per_call = true\ncards_kept = 0\n"
+            )
+        ports = []
+        for number in range(most):
+            port = free_port()
+            own = text.replace(f":{first.address[1]}", f":{port}")
+            config = folder / f"switch-{number}.toml"
+            config.write_text(own.replace("unwinds", f"unwinds-{number}"))
+            command = [sys.executable, "-m", "switch", "run", "--config", str(config)]
+            await stack.enter_async_context(serving(command, port, folder / f"{number}.log"))
+            ports.append(port)
+        yield first, ports
+
+
+class Turns:
+    """Loads of so many of the processes, and what they found."""
+
+    def __init__(self, ports: list[int], traffic: Traffic, postmaster: int) -> None:
+        self.postmaster = postmaster
+        self.generators = [
+            Generator((HOST, port), traffic, first=place * _NUMBERS)
+            for place, port in enumerate(ports)
+        ]
+        self.approved: list[int] = []
+
+    async def take(self, processes: int, seconds: float) -> tuple[float, float]:
+        """Approvals a second, and the processor time that Postgres took for each."""
+        before = self._postgres_seconds()
+        closed = [
+            partial(one.closed_loop, in_flight=IN_FLIGHT // processes, seconds=seconds)
+            for one in self.generators[:processes]
+        ]
+        results: list[Result] = await asyncio.gather(*map(in_thread, self.generators, closed))
+        taken = self._postgres_seconds() - before
+        for result in results:
+            self.approved.extend(result.approved)
+        approved = sum(len(result.approved) for result in results)
+        return sum(result.approved_per_s for result in results), taken / approved
+
+    def close(self) -> None:
+        for generator in self.generators:
+            generator.close()
+
+    def _postgres_seconds(self) -> float:
+        children = Path(f"/proc/{self.postmaster}/task/{self.postmaster}/children")
+        return sum(cpu_seconds(int(pid)) for pid in children.read_text().split())
+
+
+async def compare(
+    folder: Path, most: int, seconds: float, rounds: int, *, by_account: bool
+) -> dict[str, object]:
+    """One process up to `most`, in turns."""
+    traffic = make_traffic(CARDS)
+    async with house(folder, most, by_account=by_account) as (stand, ports):
+        connection = await asyncpg.connect(stand.database.url)
+        settings = await honesty.durability(connection)
+        data = Path(await connection.fetchval("SHOW data_directory"))
+        postmaster = int((data / "postmaster.pid").read_text().split()[0])
+        turns = Turns(ports, traffic, postmaster)
+        rates: dict[int, list[float]] = {n: [] for n in range(1, most + 1)}
+        micros: dict[int, list[float]] = {n: [] for n in range(1, most + 1)}
+        await turns.take(most, seconds)
+        wal, size, before = await _measures(connection, turns)
+        for _ in range(rounds):
+            for processes in rates:
+                rate, cost = await turns.take(processes, seconds)
+                rates[processes].append(rate)
+                micros[processes].append(cost * 1e6)
+                say(
+                    f"{processes} processes: {rate:.0f} a second, Postgres {cost * 1e6:.0f} µs each"
+                )
+        wal_after, size_after, after = await _measures(connection, turns)
+        turns.close()
+        await honesty.check_received(connection, "bench", turns.approved)
+        await honesty.check_books(stand.database.url)
+        await connection.close()
+    return {
+        "per_s": {n: round(statistics.median(found)) for n, found in rates.items()},
+        "postgres_us": {n: round(statistics.median(found)) for n, found in micros.items()},
+        "wal_bytes": round((wal_after - wal) / (after - before)),
+        "disk_bytes": round((size_after - size) / (after - before)),
+        "by_account": by_account,
+        **settings,
+    }
+
+
+async def _measures(connection: asyncpg.Connection, turns: Turns) -> tuple[int, int, int]:
+    return await connection.fetchval(_WAL), await connection.fetchval(_SIZE), len(turns.approved)
+
+
+@click.command()
+@click.option("--processes", type=click.IntRange(1, 8), default=3, show_default=True)
+@click.option("--seconds", type=click.FloatRange(1), default=5.0, show_default=True)
+@click.option("--rounds", type=click.IntRange(1), default=3, show_default=True)
+@click.option("--by-account", is_flag=True, help="Each call to the database about one account.")
+def main(processes: int, seconds: float, rounds: int, by_account: bool) -> None:
+    """Compare one process with several on one Postgres."""
+    perform(lambda folder: compare(folder, processes, seconds, rounds, by_account=by_account))
+
+
+if __name__ == "__main__":
+    main()

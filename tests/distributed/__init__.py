@@ -1,0 +1,1 @@
+"""The ledger on a cluster whose nodes share it by account: only where one is named."""
