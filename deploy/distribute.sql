@@ -63,6 +63,9 @@ SELECT create_distributed_function(
 SELECT create_distributed_function(
     'unwind_v2(bigint, bytea, text)', 'p_account_id', colocate_with => 'accounts');
 SELECT create_distributed_function(
+    'stand_in_v1(bigint, booking_v1, bytea, timestamptz, text, text, text, int)', 'p_account_id',
+    colocate_with => 'accounts');
+SELECT create_distributed_function(
     'untold_v1(bigint, bytea, text)', 'p_account_id', colocate_with => 'accounts');
 SELECT create_distributed_function(
     'expire_holds_of_v1(bigint)', 'p_account_id', colocate_with => 'accounts');

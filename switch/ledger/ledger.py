@@ -350,6 +350,11 @@ class Ledger:
         ]  # fmt: skip
 
 
+def program_of(row: asyncpg.Record) -> Program:
+    """A row of the programs. Raises `ProgramError` where its settings cannot be used."""
+    return Program.parse(row["program_id"], row["name"], orjson.loads(row["settings"]))
+
+
 def _batcher(
     lanes: list[PostgresLane[Any, Any]], batch_max: int, *, one_key: bool = False
 ) -> Batcher[Any, Any]:
