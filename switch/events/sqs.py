@@ -37,6 +37,10 @@ OnEvent = Callable[..., None]
 class QueueRefused(SinkUnavailable):
     """The queue is one that events must not go to: waiting does not help, its settings do."""
 
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"sqs: events.queue_url: {reason}")
+        self.reason = reason
+
 
 class SqsSink:
     """An SQS FIFO queue. See `switch.events.sink.Sink`."""
@@ -66,9 +70,9 @@ class SqsSink:
             raise answer
         found = answer.get("Attributes", {})
         if not _is_true(found.get("FifoQueue")):
-            raise QueueRefused("sqs: events.queue_url: is not a FIFO queue")
+            raise QueueRefused("is not a FIFO queue")
         if not _is_true(found.get("SqsManagedSseEnabled")) and not found.get("KmsMasterKeyId"):
-            raise QueueRefused("sqs: events.queue_url: the queue is not encrypted")
+            raise QueueRefused("the queue is not encrypted")
         if not found.get("RedrivePolicy"):
             self._on_event("events_without_dead_letters")
         self._is_checked = True
