@@ -14,10 +14,14 @@ from keys.hsm import Hsm
 from keys.keyfile import KeyEntry, is_development, read_kbpk
 from specs.spec import Spec
 from switch.backends import backend_of, guarded
+from switch.events.publisher import Publisher
+from switch.events.sinks import sink_of
+from switch.events.thread import PublisherThread, in_loop
 from switch.flows.file_update import FileUpdater, Network
 from switch.flows.issuer import Issuer
 from switch.flows.router import Router
 from switch.gauges import (
+    add_event_gauges,
     add_key_gauges,
     add_ledger_gauges,
     add_link_gauges,
@@ -183,6 +187,7 @@ async def _start(
         await link.start()
     zone_keys.begin_sending(links)
     await _tell_networks(stack, issuer, links, specs, operator, metrics)
+    _publish(stack, settings, url, operator, metrics)
     # What was built lives as long as the process: the collector need not look at it again, and
     # messages leave few cycles, so that it need not look often.
     gc.collect()
@@ -221,6 +226,25 @@ async def _tell_networks(
         return
     updater.start()
     stack.push_async_callback(updater.close)
+
+
+def _publish(
+    stack: contextlib.AsyncExitStack,
+    settings: Settings,
+    url: str,
+    operator: Operator,
+    metrics: Metrics,
+) -> None:
+    """Take events to their sink, where there is one and no process of its own does it."""
+    on_event = in_loop(operator.event)
+    sink = sink_of(settings, on_event=on_event)
+    publisher = None
+    if sink is not None and settings.events.publisher == "inside":
+        publisher = Publisher(url, sink, batch_max=settings.events.batch_max, on_event=on_event)
+        thread = PublisherThread(publisher)
+        thread.start()
+        stack.push_async_callback(thread.stop, within=STOP_SECONDS)
+    add_event_gauges(metrics, publisher)
 
 
 def _warn_of_keys(settings: Settings, keys: Mapping[str, KeyEntry], operator: Operator) -> None:

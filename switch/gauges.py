@@ -9,6 +9,7 @@ from importlib.metadata import version
 from keys.breaker import State as BreakerState
 from keys.guard import GuardedHsm
 from keys.hsm import Hsm
+from switch.events.publisher import Publisher
 from switch.flows.issuer import PinZone
 from switch.ledger.ledger import Ledger
 from switch.links.door import Door
@@ -109,6 +110,31 @@ def add_ledger_gauges(metrics: Metrics, ledger: Ledger) -> None:
     metrics.gauge(
         "switch_unwinds_pending", "Messages that wait to be taken back.", lambda: ledger.unwinding
     )
+
+
+def add_event_gauges(metrics: Metrics, publisher: Publisher | None) -> None:
+    """How far events are published, where a thread of this process does it."""
+    publishers = [publisher] if publisher is not None else []
+    metrics.counters(
+        "switch_outbox_published", "Events that the sink has had from this process.", ("sink",),
+        lambda: {(one.sink,): one.published for one in publishers},
+    )  # fmt: skip
+    metrics.counters(
+        "switch_outbox_failures", "Attempts to publish that failed.", ("sink",),
+        lambda: {(one.sink,): one.failures for one in publishers},
+    )  # fmt: skip
+    metrics.gauges(
+        "switch_outbox_leader", "1 where this process is the one that publishes.", ("sink",),
+        lambda: {(one.sink,): one.is_leader for one in publishers},
+    )  # fmt: skip
+    metrics.gauges(
+        "switch_outbox_lag", "Events that wait to be published.", ("sink",),
+        lambda: {(one.sink,): one.lag for one in publishers},
+    )  # fmt: skip
+    metrics.gauges(
+        "switch_outbox_lag_seconds", "How long the oldest of them has waited.", ("sink",),
+        lambda: {(one.sink,): one.lag_seconds for one in publishers},
+    )  # fmt: skip
 
 
 def add_key_gauges(metrics: Metrics, hsm: Hsm, zones: Mapping[str, PinZone]) -> None:

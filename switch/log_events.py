@@ -72,7 +72,9 @@ EVENTS: dict[str, Event] = {
     "untold_not_noted": Event("warning", "account_id"),
     "sweep_failed": Event("error", "error"),
     "holds_expired": Event("info", "count"),
-    # events on SQS
+    # events
+    "events_stopped": Event("warning", "name problem"),
+    "events_going": Event("info", "name seconds"),
     "event_refused": Event("error", "name problem"),
     "events_without_dead_letters": Event("warning", ""),
     # blocked cards

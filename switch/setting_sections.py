@@ -159,6 +159,27 @@ class Unwind(Section):
     journal: FilePath = Path("var/unwinds.journal")
 
 
+class Events(Section):
+    """Where events go, and who takes them there."""
+
+    sink: Literal["auto", "none", "file", "stdout", "sqs"] = "auto"
+    publisher: Literal["inside", "apart"] = "inside"
+    batch_max: Annotated[Whole, between(1, 1_000)] = 100
+    folder: FilePath = Path("var/events")
+    file_bytes_max: Annotated[Whole, between(4_096, 1_000_000_000)] = 16_000_000
+    files_kept: Annotated[Whole, between(1, 10_000)] = 10
+    queue_url: str = ""
+    region: str = ""
+    endpoint_url: str = ""
+
+    def contradictions(self) -> Iterator[tuple[str, str]]:
+        """What each value allows and all together do not: key and reason."""
+        if self.sink == "sqs" and not self.queue_url:
+            yield "queue_url", "must be given where the sink is sqs"
+        if self.sink == "stdout" and self.publisher == "inside":
+            yield "sink", "stdout needs publisher apart: the switch writes its log there"
+
+
 class Log(Section):
     """What is logged, and how many lines wait for a slow reader."""
 
@@ -252,6 +273,7 @@ SECTIONS: dict[str, type[Section]] = {
     "hsm": Hsm,
     "vault": Vault,
     "unwind": Unwind,
+    "events": Events,
     "log": Log,
     "demo": Demo,
     "links": Link,

@@ -33,6 +33,7 @@ from switch.setting_sections import (
     Admin,
     Database,
     Demo,
+    Events,
     Hsm,
     Link,
     Log,
@@ -48,6 +49,7 @@ __all__ = [
     "Admin",
     "Database",
     "Demo",
+    "Events",
     "Hsm",
     "Link",
     "Log",
@@ -94,6 +96,7 @@ class Settings(BaseSettings):
     hsm: Hsm = Field(default_factory=Hsm)
     vault: Vault = Field(default_factory=Vault)
     unwind: Unwind = Field(default_factory=Unwind)
+    events: Events = Field(default_factory=Events)
     log: Log = Field(default_factory=Log)
     demo: Demo = Field(default_factory=Demo)
     links: Annotated[tuple[Link, ...], BeforeValidator(_by_index), Field(min_length=1)]
@@ -138,6 +141,13 @@ class Settings(BaseSettings):
         """The links whose networks are told of blocked cards, by name."""
         return tuple(link.name for link in self.links if link.file_updates)
 
+    @property
+    def event_sink(self) -> str:
+        """Where events go: with `auto` to files where the database is embedded, else nowhere."""
+        if self.events.sink == "auto":
+            return "file" if self.database.is_embedded else "none"
+        return self.events.sink
+
     def refusal(self, key: str, reason: str) -> SettingsError:
         """The error of a key that proves wrong later, naming where it was set."""
         return SettingsError(origin(key, self._source), key, reason)
@@ -158,6 +168,7 @@ class Settings(BaseSettings):
 
     def _anchored(self, folder: Path) -> Self:
         paths = {"database": ("data_dir",), "hsm": ("keys", "kbpk_file"), "unwind": ("journal",)}
+        paths["events"] = ("folder",)
         sections: dict[str, Section] = {}
         for name, fields in paths.items():
             section: Section = getattr(self, name)
@@ -209,6 +220,8 @@ def _contradictions(settings: Settings) -> Iterator[tuple[str, str]]:
                 yield f"hsm.pkcs11.{name}", "must be given where the backend is pkcs11"
     for name, reason in settings.admin.contradictions():
         yield f"admin.{name}", reason
+    for name, reason in settings.events.contradictions():
+        yield f"events.{name}", reason
     taken = {"admin.listen": settings.admin.listen} if settings.admin.listen else {}
     names: dict[str, str] = {}
     for index, link in enumerate(links):

@@ -164,3 +164,4 @@ async def _add(
             for limit in c.limits
         ],
     )
+    await connection.execute(QUERIES["tell_opened"], [a.account_id for a in accounts])

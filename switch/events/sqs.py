@@ -22,8 +22,8 @@ from switch.events.event import Event
 from switch.events.sink import SinkUnavailable
 from switch.events.sqs_calls import CALLS_MAX, Answer, SqsCalls, code_of
 
-#: What SQS takes in one call: messages, and bytes of their bodies and attributes. It is 1 MiB where
-#: the queue allows that; every queue may be set to this.
+#: What SQS takes in one call: messages, and bytes of their bodies and attributes. By now it takes
+#: 1 MiB; this is what it took everywhere before.
 BATCH_EVENTS, BATCH_BYTES = 10, 262_144
 #: What the attributes of a message come to at most, bytes.
 ATTRIBUTE_BYTES = 256

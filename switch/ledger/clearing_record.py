@@ -12,6 +12,7 @@ import orjson
 
 from switch.ledger.calls import BookingCall
 from switch.ledger.operators import OperatorRefusal
+from switch.log_fields import scrub
 from switch.rules.card import Card, suspense_card
 from switch.wire.requests import Money
 
@@ -241,7 +242,7 @@ def _booking(
         acquirer=record.acquirer,
         terminal=record.terminal,
         merchant=record.merchant,
-        merchant_name=record.merchant_name,
+        merchant_name=record.merchant_name and scrub(record.merchant_name),
         mcc=record.mcc,
         country=record.country,
         link=LINK,

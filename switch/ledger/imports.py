@@ -98,6 +98,7 @@ async def import_accounts(
             await connection.execute(IMPORT["add_accounts"])
             await connection.execute(IMPORT["post_openings"], actor.reason)
             await connection.execute(IMPORT["record_accounts"], *actor, file_name)
+            await connection.execute(IMPORT["tell_accounts"])
         await _tell_planner(connection, len(records))
 
 
@@ -125,6 +126,7 @@ async def import_cards(
             for name in ("add_tokens", "add_cards", "add_plastics"):
                 await connection.execute(IMPORT[name])
             await connection.execute(IMPORT["record_cards"], *actor, file_name)
+            await connection.execute(IMPORT["tell_cards"])
         await _tell_planner(connection, len(records))
 
 

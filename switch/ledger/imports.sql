@@ -50,6 +50,9 @@ SELECT $1, $2, 'import_account', i.account_id,
            'file', $3::text, 'line', i.line))
   FROM imported_accounts AS i;
 
+-- name: tell_accounts
+SELECT tell_opened_v1(ARRAY(SELECT i.account_id FROM imported_accounts AS i ORDER BY i.line));
+
 -- name: cards_table
 CREATE TEMPORARY TABLE imported_cards (
     line             int      NOT NULL,
@@ -113,3 +116,6 @@ SELECT $1, $2, 'import_card', a.account_id, i.card_id,
            'status', i.status, 'expiry', i.expiry, 'sequence_number', i.sequence_number,
            'service_code', i.service_code, 'file', $3::text, 'line', i.line))
   FROM imported_cards AS i JOIN accounts AS a ON a.reference = i.reference;
+
+-- name: tell_cards
+SELECT tell_cards_v1(ARRAY(SELECT i.card_id FROM imported_cards AS i ORDER BY i.line));

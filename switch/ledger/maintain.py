@@ -11,15 +11,16 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 import asyncpg
 
 from switch.ledger.ledger import PARTITION_MONTHS_AHEAD
-from switch.ledger.queries import MAINTAIN
+from switch.ledger.queries import MAINTAIN, OUTBOX
 
 #: Accounts whose postings of a month are carried forward in one transaction.
 CARRY_ACCOUNTS = 5_000
@@ -55,11 +56,15 @@ class Keep:
 
     months: int  #: of journal and postings, before the present one
     days: int  #: of message keys and the like
+    event_days: int  #: of events, before the present one
+    is_published: bool  #: whether what is not published stays however old it is
 
 
 @dataclass(frozen=True, slots=True)
 class Partition:
-    """A month that is to go, and what is to be done next with it: see old_partitions_v1."""
+    """A month or a day that is to go, and what is to be done next with it: see old_partitions_v1
+    and old_event_days_v1.
+    """
 
     parent: str
     name: str
@@ -82,6 +87,7 @@ async def maintain(url: str, keep: Keep, tell: Tell) -> None:
         (cutoffs,) = await connection.fetch(MAINTAIN["cutoffs"], keep.months, keep.days)
         for table in PURGED:
             await _purge(connection, table, cutoffs["keys_before"], tell)
+        await _drop_events(connection, keep, tell)
         await _set_apart(connection, cutoffs["go_before"], tell)
         gone_before = await connection.fetchval(MAINTAIN["journal_before"])
         if gone_before is not None:
@@ -115,9 +121,28 @@ async def _set_apart(connection: asyncpg.Connection, before: datetime, tell: Tel
                 tell(f"{partition.name} stays: {open_holds:,} of its holds are open")
                 continue
             await _note(connection, partition, tell)
-        await _patiently(connection, partition)
+        await _patiently(
+            connection, partition, partial(_old_partitions, connection, partition.ends, set())
+        )
         if partition.step == "rename":
             tell(f"detached {partition.name} as {partition.name}_detached")
+
+
+async def _drop_events(connection: asyncpg.Connection, keep: Keep, tell: Tell) -> None:
+    """Drop the days of events that are old, and published where they are to be."""
+    before = await connection.fetchval(MAINTAIN["events_before"], keep.event_days)
+    published = None
+    if keep.is_published:
+        published = await connection.fetchval(OUTBOX["published"]) or 0
+
+    async def old() -> list[Partition]:
+        rows = await connection.fetch(MAINTAIN["old_event_days"], before, published)
+        return [Partition(*row) for row in rows]
+
+    while due := await old():
+        await _patiently(connection, due[0], old)
+        if due[0].step == "drop":
+            tell(f"dropped {due[0].name}")
 
 
 async def _old_partitions(
@@ -161,7 +186,11 @@ async def _carry(connection: asyncpg.Connection, partition: Partition, tell: Tel
     tell(f"carried {partition.name} forward for {carried:,} accounts")
 
 
-async def _patiently(connection: asyncpg.Connection, partition: Partition) -> None:
+async def _patiently(
+    connection: asyncpg.Connection,
+    partition: Partition,
+    due: Callable[[], Awaitable[list[Partition]]],
+) -> None:
     """Take the next step with a partition, again where somebody was in the way.
 
     A detaching that gave up is half done, and is asked for again as its finalizing.
@@ -170,8 +199,7 @@ async def _patiently(connection: asyncpg.Connection, partition: Partition) -> No
         try:
             await connection.execute(partition.statement)
         except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError):
-            now = await _old_partitions(connection, partition.ends, set())
-            if partition not in now:
+            if partition not in await due():
                 return
             if attempt < ATTEMPTS:
                 await asyncio.sleep(random.uniform(0, PAUSE_MOST))  # noqa: S311 - no secret

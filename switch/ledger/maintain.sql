@@ -19,6 +19,14 @@ SELECT months.go_before, greatest(months.go_before, now() - make_interval(days =
 -- The months that are to go, and what is to be done next with each.
 SELECT * FROM old_partitions_v1($1);
 
+-- name: old_event_days
+-- The days of events that are to go, and what is to be done next with each.
+SELECT * FROM old_event_days_v1($1, $2);
+
+-- name: events_before
+-- Before when days of events go.
+SELECT now() - make_interval(days => $1);
+
 -- name: open_holds
 -- How many holds are open of authorizations before a moment.
 SELECT count(*) FROM holds WHERE state = 'open' AND received_at < $1;

@@ -27,6 +27,8 @@ IMPORT = _load("imports.sql")
 CLEARING = _load("clearing.sql")
 #: What `switch keys retokenize` asks and changes.
 RETOKENIZE = _load("retokenize.sql")
+#: What the publisher of events and `switch events tail` ask.
+OUTBOX = _load("outbox.sql")
 #: What `switch why` and the search ask.
 WHY = _load("why.sql")
 #: What `switch rules try` reads, and what it does in its scratch database.

@@ -83,7 +83,7 @@ SELECT a.account_id
 TRUNCATE programs, accounts, cards, pan_tokens, limits, limit_usage, authorizations,
          message_keys, early_marks, approvals_repeated, holds, postings, refused, plastics,
          chip_counters, operator_actions, file_updates, clearing_files, presentments, taken_away,
-         zone_keys, key_exchanges;
+         zone_keys, key_exchanges, events, event_cursors;
 
 -- name: operators_worked
 -- Whether operators changed anything here.
@@ -109,6 +109,10 @@ WITH opened AS (
 INSERT INTO postings (account_id, posting_id, posted_at, contra, amount_minor, currency)
 SELECT account_id, nextval('posting_ids'), clock_timestamp(), 'opening', amount_minor, currency
   FROM opened;
+
+-- name: tell_opened
+-- Tell of accounts that were just added with their cards.
+SELECT tell_opened_v1($1);
 
 -- name: analyze
 -- Tell the planner how large the tables are that a load has just filled.

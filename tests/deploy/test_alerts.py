@@ -79,6 +79,7 @@ STARTED = f"process_start_time_seconds{{{A}}}"
 UP, DATABASE = f"up{{{A}}}", f"switch_database_up{{{A}}}"
 UNWINDS = f"switch_unwinds_pending{{{A}}}"
 UPDATES = f"switch_file_updates_unanswered{{{A}}}"
+OUTBOX = f'switch_outbox_lag_seconds{{{A},sink="file"}}'
 LINES = f"switch_log_lines_lost_total{{{A}}}"
 
 SIGNED_ON, DOWN = {"signed_on": steady(1)}, {"down": then(0, 1), "signed_on": then(1, 0)}
@@ -98,6 +99,7 @@ HEALTHY = {
     f"switch_answer_within_seconds{{{A},{DEMO}}}": steady(0.25),
     **{lost(outcome): steady(0) for outcome in LOST},
     SHED: steady(0), UNWINDS: steady(0), UPDATES: steady(0), LINES: steady(0), STARTED: steady(9),
+    OUTBOX: steady(1),
     breaker("closed"): steady(1), breaker("open"): steady(0), breaker("half_open"): steady(0),
     EXPIRES: steady(90 * DAY),
     **{event(name): steady(0) for name in ERRORS | {"hsm_breaker", "pin_block_unreadable"}},
@@ -147,6 +149,7 @@ CASES = (
          {breaker("closed"): then(1, 0), breaker("open"): then(0, 1)}, "SwitchHsmDown"),
     case("the HSM comes and goes", {event("hsm_breaker"): rises(0, 1)}, "SwitchHsmUnsteady"),
     case("unwinding does not go on", {UNWINDS: then(0, 3)}, "SwitchUnwindsPending"),
+    case("events are not published", {OUTBOX: then(1, 900)}, "SwitchEventsLate"),
     case("decisions take too long",
          {event("late_approval_unwound"): rises(0, 3)}, "SwitchApprovalsUnwound"),
     case("a network is not told", {UPDATES: then(0, 2)}, "SwitchFileUpdatesUnanswered", at=20),

@@ -7,7 +7,7 @@ from switch.operate.audit import audit
 from tests.ledger import by_hand
 from tests.ledger.support import Books
 
-KEEP = Keep(months=3, days=60)
+KEEP = Keep(months=3, days=60, event_days=7, is_published=False)
 
 
 async def maintained(url: str, keep: Keep = KEEP) -> list[str]:

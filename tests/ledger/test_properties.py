@@ -121,6 +121,8 @@ class World:
             " FROM authorizations WHERE account_id = $1 ORDER BY authorization_id",
             "keys": "SELECT message_key FROM message_keys WHERE account_id = $1"
             " ORDER BY authorization_id",
+            "events": "SELECT type, card_id = 7, posted_change_minor, held_change_minor,"
+            " posted_minor, held_minor FROM events WHERE account_id = $1 ORDER BY event_id",
             "holds": "SELECT amount_minor, state FROM holds WHERE account_id = $1"
             " ORDER BY authorization_id",
         }

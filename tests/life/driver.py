@@ -13,8 +13,10 @@ import orjson
 from switch.deadline import Deadline
 from switch.demo.program import read_program
 from switch.flows.exchange import Exchange
+from switch.ledger.outbox import Outbox
 from switch.ledger.queries import QUERIES
 from switch.wire.message import Message, decode, encode
+from tests.events.rebuilding import Money, kept, rebuilt, told
 from tests.flows.support import PAN_FIRST, SPEC, House
 from tests.ledger.support import PROGRAM, Books, number
 from tests.life.model import Answer, Model
@@ -63,6 +65,8 @@ class World:
     sent: list[tuple[Send, dict[int, str]]] = field(default_factory=list)
     exchanges: dict[tuple[str, ...], tuple[Row | None, Exchange]] = field(default_factory=dict)
     codes: dict[tuple[int, int], str] = field(default_factory=dict)  #: the last of a slot
+    told_before: int = 0  #: the last event of before
+    opening: dict[int, Money] = field(default_factory=dict)  #: by account
 
     @classmethod
     async def make(cls, house: House) -> World:
@@ -104,6 +108,11 @@ class World:
             accounts=accounts,
             cards=dict(zip(owners, pans, strict=False)),
             suspense=await suspense(house.books),
+            told_before=await Outbox(house.books.connection).last(),
+            opening={
+                one: Money(account.posted, 0, account.credit_limit)
+                for one, account in accounts.items()
+            },
         )
 
     async def replay(self, steps: Sequence[Step]) -> None:
@@ -114,6 +123,19 @@ class World:
                 await self._compare()
             except Disagreement as error:
                 raise Disagreement(str(error), steps[: place + 1]) from None
+        await self._rebuild(steps)
+
+    async def _rebuild(self, steps: Sequence[Step]) -> None:
+        """What others are told of it comes to the same money."""
+        connection = self.house.books.connection
+        events = await told(connection, self.told_before)
+        now, opened = await kept(connection), {str(one): two for one, two in self.opening.items()}
+        try:
+            books = rebuilt(events, opened)
+        except AssertionError as error:
+            raise Disagreement(str(error), steps) from None
+        if wrong := {one: books[one] for one in books if books[one] != now[one]}:
+            raise Disagreement(f"  events tell {wrong}", steps)
 
     async def _do(self, step: Step) -> None:
         match step:
@@ -138,8 +160,8 @@ class World:
         return own[-1] if own else None
 
     async def _send(self, step: Send, fields: dict[int, str], *, is_repeat: bool) -> None:
-        told = read(step.mti, fields)
-        wanted, row = self.model.receive(told)
+        message = read(step.mti, fields)
+        wanted, row = self.model.receive(message)
         mti = step.mti[:3] + ("1" if is_repeat else "0")
         deadline = Deadline.start(time.monotonic(), ANSWER_MS, MARGIN_MS)
         payload = encode(Message(mti, dict(sorted(fields.items()))), SPEC)
@@ -149,8 +171,8 @@ class World:
         answer = dict(decode(exchange.answer, SPEC).fields)
         if wrong := _wrong(wanted, answer):
             raise Disagreement(f"  answer: {wrong}")
-        if told.key not in self.exchanges:
-            self.exchanges[told.key] = row, exchange
+        if message.key not in self.exchanges:
+            self.exchanges[message.key] = row, exchange
         if row and 38 in answer:
             row.code = answer[38]
         if code := answer.get(38) or (step.mti == "0120" and fields.get(38)):

@@ -309,11 +309,28 @@ BEGIN
             SELECT d.account_id, coalesce(d.purchase_id, d.authorization_id), d.authorization_id,
                    v_now, d.hold_minor, 'open', v_now + make_interval(secs => d.hold_seconds)
               FROM moved AS d WHERE d.hold_minor > 0
+        ),
+        paid AS (
+            UPDATE accounts AS a
+               SET held_minor = a.held_minor + d.hold_minor,
+                   posted_minor = a.posted_minor + d.post_minor
+              FROM moved AS d
+             WHERE (d.hold_minor > 0 OR d.post_minor <> 0) AND a.account_id = d.account_id
+            RETURNING a.account_id, d.card_id, d.authorization_id, d.post_minor, d.hold_minor,
+                      a.posted_minor, a.held_minor, a.credit_limit_minor
         )
-        UPDATE accounts AS a
-           SET held_minor = a.held_minor + d.hold_minor, posted_minor = a.posted_minor + d.post_minor
-          FROM moved AS d
-         WHERE (d.hold_minor > 0 OR d.post_minor <> 0) AND a.account_id = d.account_id;
+        INSERT INTO events (
+            account_id, occurred_at, type, card_id, authorization_id, received_at,
+            posted_change_minor, held_change_minor, posted_minor, held_minor, credit_limit_minor)
+        SELECT p.account_id, v_now, 'authorization.approved', p.card_id, p.authorization_id, v_now,
+               p.post_minor, p.hold_minor, p.posted_minor, p.held_minor, p.credit_limit_minor
+          FROM paid AS p
+         UNION ALL
+        SELECT d.account_id, v_now,
+               CASE WHEN d.reason IS NULL THEN 'authorization.approved'
+                    ELSE 'authorization.declined' END,
+               d.card_id, d.authorization_id, v_now, NULL, NULL, NULL, NULL, NULL
+          FROM moved AS d WHERE d.hold_minor = 0 AND d.post_minor = 0;
 
         IF v_consequences IS NOT NULL THEN
             PERFORM authorize_after_v1(v_consequences, v_now);

@@ -10,6 +10,7 @@ LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
     v_booking  booking_v1;
     v_locked   bigint[];
+    v_was      accounts;
 BEGIN
     PERFORM open_suspense_v1(ARRAY(SELECT b.account_id FROM unnest(p_bookings) AS b));
 
@@ -42,6 +43,7 @@ BEGIN
         END IF;
         IF outcome IS NULL THEN
             outcome := 'booked';
+            v_was := account_v1(v_booking.account_id);
             CASE v_booking.task
                 WHEN 'advise'   THEN SELECT * INTO effect, moved_minor FROM advise_v1(v_booking);
                 WHEN 'complete' THEN SELECT * INTO effect, moved_minor FROM complete_v1(v_booking);
@@ -51,9 +53,24 @@ BEGIN
                 outcome := effect;
                 INSERT INTO message_keys (account_id, message_key, authorization_id, received_at)
                 VALUES (v_booking.account_id, v_booking.message_key, 0, clock_timestamp());
+            ELSE
+                PERFORM tell_booking_v1(v_booking, v_was, effect);
             END IF;
         END IF;
         RETURN NEXT;
     END LOOP;
 END
+$$;
+
+-- tell_booking_v1: an advice, a completion or a reversal that was just booked.
+CREATE OR REPLACE FUNCTION tell_booking_v1(p booking_v1, p_was accounts, p_effect text)
+RETURNS void LANGUAGE sql VOLATILE AS $$
+    SELECT tell_v1(
+        CASE p.task WHEN 'advise'   THEN 'advice.booked'
+                    WHEN 'complete' THEN 'completion.booked'
+                    WHEN 'reverse'  THEN 'reversal.booked' END,
+        p.account_id, p_was, p.card_id, k.authorization_id, k.received_at,
+        jsonb_build_object('effect', p_effect))
+      FROM message_keys AS k
+     WHERE k.account_id = p.account_id AND k.message_key = p.message_key
 $$;

@@ -14,6 +14,7 @@ DECLARE
     v_so_far  record;
     v_open    bigint := 0;  -- posted online, and confirmed by no presentment
     v_back    bigint := 0;
+    v_was     accounts := account_v1(p.account_id);
 BEGIN
     -- What was declined for its currency has no rate.
     v_amount := coalesce(p.amount_minor, nullif(
@@ -32,6 +33,7 @@ BEGIN
         PERFORM post_v1(v_row, v_row.authorization_id, v_sign * v_amount);
         p_record.moved_minor := v_sign * v_amount;
         p_record.outcome := CASE WHEN p.account_id < 0 THEN 'suspense' ELSE 'unmatched' END;
+        PERFORM tell_clearing_v1('clearing.posted', v_was, v_row, p_record.outcome);
         RETURN p_record;
     END IF;
     v_so_far := presented_so_far_v1(v_root);
@@ -62,8 +64,17 @@ BEGIN
           OR v_root.reversed_at IS NOT NULL THEN 'after_reversal'
         WHEN p.task = 'presentment' AND v_so_far.is_presented THEN 'again'
         ELSE 'matched' END;
+    PERFORM tell_clearing_v1('clearing.posted', v_was, v_row, p_record.outcome);
     RETURN p_record;
 END
+$$;
+
+-- tell_clearing_v1: what a record of a clearing file came to. The account is that of `p_was`.
+CREATE OR REPLACE FUNCTION tell_clearing_v1(
+    p_type text, p_was accounts, p_row authorizations, p_outcome text)
+RETURNS void LANGUAGE sql VOLATILE AS $$
+    SELECT tell_v1(p_type, p_was.account_id, p_was, p_row.card_id, p_row.authorization_id,
+                   p_row.received_at, jsonb_build_object('outcome', p_outcome))
 $$;
 
 -- presented_so_far_v1: how a purchase stands: what is held, what messages posted online, how much

@@ -68,6 +68,7 @@ DECLARE
                      v_row, p_reversal.transaction_minor, p_reversal.transaction_currency);
     v_own        bigint;
     v_confirmed  bigint;
+    v_was        accounts := account_v1(p_presented.account_id);
 BEGIN
     moved_minor := 0;
     IF v_asked IS NULL THEN
@@ -87,5 +88,6 @@ BEGIN
         v_root, p_reversal.authorization_id, v_confirmed));
     PERFORM settle_use_v1(p_presented.account_id, v_root.authorization_id, v_root.received_at);
     outcome := CASE WHEN moved_minor = 0 THEN 'nothing' ELSE 'reversed' END;
+    PERFORM tell_clearing_v1('clearing.reversed', v_was, p_reversal, outcome);
 END
 $$;

@@ -9,6 +9,7 @@ DECLARE
     v_released   int := 0;
     v_hold       holds;
     v_root       authorizations;
+    v_was        accounts;
     v_now        timestamptz := clock_timestamp();  -- a value goes by the index
 BEGIN
     SELECT array_agg(DISTINCT due.account_id ORDER BY due.account_id) INTO v_due
@@ -33,8 +34,12 @@ BEGIN
                      LIMIT 1) AS y
              WHERE h.account_id = v_account_id AND h.purchase_id = v_hold.purchase_id
                AND h.authorization_id = v_hold.purchase_id;
+            v_was := account_v1(v_account_id);
             PERFORM release_v1(v_root, v_hold.authorization_id, v_hold.amount_minor, 'expired');
             PERFORM settle_use_v1(v_account_id, v_root.authorization_id, v_root.received_at);
+            PERFORM tell_v1(
+                'hold.expired', v_account_id, v_was, v_root.card_id, v_hold.authorization_id,
+                v_hold.received_at, NULL);
             v_released := v_released + 1;
         END LOOP;
     END LOOP;

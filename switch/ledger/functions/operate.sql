@@ -10,7 +10,36 @@ CREATE OR REPLACE FUNCTION operator_record_v1(
 RETURNS void LANGUAGE sql VOLATILE AS $$
     INSERT INTO operator_actions (operator, reason, action, account_id, card_id, details)
     VALUES (p_operator, p_reason, p_action, p_account_id, p_card_id,
-            jsonb_build_object('was', p_was, 'became', p_became))
+            jsonb_build_object('was', p_was, 'became', p_became));
+    SELECT operator_tell_v1(p_action, p_account_id, p_card_id, p_was, p_became)
+$$;
+
+-- operator_tell_v1: the event of one action. Who did it, why, and under which key of their own, is
+-- not told.
+CREATE OR REPLACE FUNCTION operator_tell_v1(
+    p_action text, p_account_id bigint, p_card_id bigint, p_was jsonb, p_became jsonb)
+RETURNS void LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+    v_details jsonb := jsonb_build_object(
+                           'action', p_action, 'was', p_was, 'became', p_became - 'key');
+    v_was     accounts;
+BEGIN
+    IF p_account_id IS NULL THEN
+        PERFORM tell_of_none_v1('key.changed', v_details);
+        RETURN;
+    END IF;
+    IF p_card_id IS NULL THEN
+        v_was := account_v1(p_account_id);
+        v_was.posted_minor := v_was.posted_minor - coalesce(
+            (p_became ->> 'posted_minor')::bigint - (p_was ->> 'posted_minor')::bigint, 0);
+    END IF;
+    PERFORM tell_v1(
+        CASE WHEN p_card_id IS NULL THEN 'account.' ELSE 'card.' END
+        || CASE WHEN p_action IN ('create_account', 'create_card') THEN 'created'
+                WHEN p_action IN ('credit', 'debit') THEN 'posted'
+                ELSE 'changed' END,
+        p_account_id, v_was, p_card_id, NULL, NULL, v_details);
+END
 $$;
 
 -- operator_create_account_v1: open an account without money.

@@ -20,7 +20,35 @@ BEGIN
 END
 $$;
 
--- make_partitions_v1: see that this month and the next ones have their partitions.
+-- event_days_ahead_v1: days whose partitions of events are made ahead of time: a sweep that fails
+-- for a week costs nothing.
+CREATE OR REPLACE FUNCTION event_days_ahead_v1()
+RETURNS int LANGUAGE sql IMMUTABLE AS $$
+    SELECT 7
+$$;
+
+-- make_event_day_v1: see that the events of a day have their partition. Gives its name where it
+-- made it. Its rows are never changed and it is dropped as a whole: there is nothing to vacuum.
+CREATE OR REPLACE FUNCTION make_event_day_v1(p_day date)
+RETURNS text LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+    v_name text := 'events_' || to_char(p_day, 'YYYY_MM_DD');
+BEGIN
+    IF to_regclass(v_name) IS NOT NULL THEN
+        RETURN NULL;
+    END IF;
+    EXECUTE format(
+        'CREATE TABLE %I (LIKE events INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING STORAGE) '
+        'WITH (autovacuum_enabled = false)', v_name);
+    EXECUTE format(
+        'ALTER TABLE events ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)',
+        v_name, p_day || ' 00:00:00+00', (p_day + 1) || ' 00:00:00+00');
+    RETURN v_name;
+END
+$$;
+
+-- make_partitions_v1: see that this month and the next ones, this day's events and those of the
+-- next days have their partitions.
 -- Gives the names of those it made. Two processes at once do not collide.
 CREATE OR REPLACE FUNCTION make_partitions_v1(p_months_ahead int)
 RETURNS SETOF text LANGUAGE plpgsql VOLATILE
@@ -38,6 +66,11 @@ BEGIN
                interval '1 month') AS month
      CROSS JOIN unnest(ARRAY['authorizations', 'postings']) AS parent
      CROSS JOIN LATERAL make_partition_v1(parent, month::date) AS made(name)
+     WHERE made.name IS NOT NULL;
+    RETURN QUERY
+    SELECT made.name
+      FROM generate_series(0, event_days_ahead_v1()) AS ahead
+     CROSS JOIN LATERAL make_event_day_v1((now() AT TIME ZONE 'UTC')::date + ahead) AS made(name)
      WHERE made.name IS NOT NULL;
 END
 $$;
@@ -74,6 +107,46 @@ LANGUAGE sql STABLE AS $$
                AND c.relname ~ '^(authorizations|postings)_[0-9]{4}_(0[1-9]|1[0-2])$') AS partition
      WHERE ends <= p_ends_by OR step = 'finalize'
      ORDER BY starts, parent DESC
+$$;
+
+-- old_event_days_v1: the days of events that end by a moment and have nothing after the last one
+-- that is published, oldest first, and what is to be done next with each. No number: all may go.
+CREATE OR REPLACE FUNCTION old_event_days_v1(p_ends_by timestamptz, p_published_id bigint)
+RETURNS TABLE (
+    parent     text,
+    name       text,
+    starts     timestamptz,
+    ends       timestamptz,
+    step       text,  -- detach, finalize, drop
+    statement  text)
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    v_last bigint;
+BEGIN
+    parent := 'events';
+    FOR name, starts, step IN
+        SELECT c.relname, to_date(right(c.relname, 10), 'YYYY_MM_DD')::timestamp AT TIME ZONE 'UTC',
+               CASE WHEN i.inhrelid IS NULL THEN 'drop'
+                    WHEN i.inhdetachpending THEN 'finalize'
+                    ELSE 'detach' END
+          FROM pg_class AS c LEFT JOIN pg_inherits AS i ON i.inhrelid = c.oid
+         WHERE c.relkind = 'r' AND pg_table_is_visible(c.oid)
+           AND c.relname ~ '^events_[0-9]{4}_(0[1-9]|1[0-2])_[0-3][0-9]$'
+         ORDER BY c.relname
+    LOOP
+        ends := starts + interval '1 day';
+        CONTINUE WHEN step <> 'finalize' AND ends > p_ends_by;
+        IF p_published_id IS NOT NULL THEN
+            EXECUTE format('SELECT max(event_id) FROM %I', name) INTO v_last;
+            CONTINUE WHEN v_last > p_published_id;
+        END IF;
+        statement := CASE step
+            WHEN 'drop'   THEN format('DROP TABLE %I', name)
+            WHEN 'detach' THEN format('ALTER TABLE events DETACH PARTITION %I CONCURRENTLY', name)
+            ELSE format('ALTER TABLE events DETACH PARTITION %I FINALIZE', name) END;
+        RETURN NEXT;
+    END LOOP;
+END
 $$;
 
 -- carry_postings_v1: for the accounts after one, at most so many, close a month of postings and

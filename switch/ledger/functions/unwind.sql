@@ -13,6 +13,7 @@ DECLARE
     v_key       message_keys;
     v_approval  authorizations;
     v_root      authorizations;
+    v_was       accounts;
 BEGIN
     PERFORM FROM accounts WHERE account_id = p_account_id FOR NO KEY UPDATE;
 
@@ -48,6 +49,7 @@ BEGIN
     IF v_approval.advised_at IS NOT NULL THEN
         RETURN 'advised';
     END IF;
+    v_was := account_v1(p_account_id);
     PERFORM release_v1(
         v_root, v_approval.authorization_id,
         held_v1(p_account_id, v_root.authorization_id, v_approval.authorization_id), 'unwound');
@@ -55,6 +57,9 @@ BEGIN
         v_approval, v_approval.authorization_id,
         CASE WHEN is_credit_v1(v_approval.kind) THEN -1 ELSE 1 END * v_approval.posted_minor);
     PERFORM settle_use_v1(p_account_id, v_root.authorization_id, v_root.received_at);
+    PERFORM tell_v1(
+        'authorization.unwound', p_account_id, v_was, v_approval.card_id,
+        v_approval.authorization_id, v_approval.received_at, NULL);
     RETURN 'unwound';
 END
 $$;

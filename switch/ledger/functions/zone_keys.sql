@@ -41,6 +41,10 @@ BEGIN
        AND other.link = this.link AND other.name = this.name AND other.valid_from IS NOT NULL
        AND (other.valid_until IS NULL
             OR other.valid_until > v_now + make_interval(secs => p_overlap_s));
+    PERFORM tell_of_none_v1('key.changed', jsonb_build_object(
+                'action', 'zone_key', 'link', k.link, 'name', k.name, 'kcv', k.kcv,
+                'source', k.source))
+       FROM zone_keys AS k WHERE k.zone_key_id = p_zone_key_id;
 END
 $$;
 

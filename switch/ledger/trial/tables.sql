@@ -95,6 +95,8 @@ BEGIN
               FROM trial_rows) AS months
      CROSS JOIN generate_series(months.first, months.last, interval '1 month') AS month
      CROSS JOIN unnest(ARRAY['authorizations', 'postings']) AS parent;
+    -- Nobody reads what is told here.
+    CREATE TABLE events_of_trial PARTITION OF events DEFAULT;
 
     INSERT INTO accounts (account_id, reference, program_id, currency, credit_limit_minor)
     SELECT account_id, reference, program_id, currency, credit_limit_minor FROM trial_accounts;
