@@ -123,9 +123,9 @@ def record(database: sqlite3.Connection, event: dict[str, Any]) -> None:
 
 def apply(database: sqlite3.Connection, event: dict[str, Any]) -> None:
     """What an event does to an account's balances: what yours should do instead goes here."""
-    if "change" not in event:
+    if "money" not in event:
         return  # it moved nothing: a decline, a card that was blocked
-    change, balance = event["change"], event["balance"]
+    money = event["money"]
     posted, held = database.execute(
         """
         INSERT INTO balances VALUES (:account, :posted, :held, :limit, :event_id)
@@ -139,13 +139,13 @@ def apply(database: sqlite3.Connection, event: dict[str, Any]) -> None:
         """,
         {
             "account": event["account"],
-            "posted": change["posted_minor"],
-            "held": change["held_minor"],
-            "limit": balance["credit_limit_minor"],
+            "posted": money["posted_change_minor"],
+            "held": money["held_change_minor"],
+            "limit": money["credit_limit_minor"],
             "event_id": event["event_id"],
         },
     ).fetchone()
-    if (posted, held) != (balance["posted_minor"], balance["held_minor"]):
+    if (posted, held) != (money["posted_minor"], money["held_minor"]):
         # Sums do not mind: they are right when what is missing has come (the dead-letter queue).
         print(f"account {event['account']}: an earlier event has not been here", file=sys.stderr)
 

@@ -57,14 +57,16 @@ class SqsSink:
         self._is_checked = False
         self._out: set[str] = set()  # of a stretch that was not wholly out, by id
 
-    def check(self) -> None:
-        """Look at the queue.
+    def check(self, *, within: float | None = None) -> None:
+        """Look at the queue; an answer is waited for so many seconds, else as ever.
 
         Raises `QueueRefused` where it is not FIFO or not encrypted, `SinkUnavailable` where SQS
         does not tell.
         """
         (answer,) = self._sqs.ask(
-            "get_queue_attributes", {"QueueUrl": self._queue_url, "AttributeNames": ["All"]}
+            "get_queue_attributes",
+            {"QueueUrl": self._queue_url, "AttributeNames": ["All"]},
+            within=within,
         )
         if isinstance(answer, SinkUnavailable):
             raise answer

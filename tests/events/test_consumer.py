@@ -30,8 +30,9 @@ def event(number: int, account: str, posted: int, held: int, came_to: tuple[int,
             "version": 1,
             "event_id": f"{number:020d}",
             "account": account,
-            "change": {"posted_minor": posted, "held_minor": held},
-            "balance": {
+            "money": {
+                "posted_change_minor": posted,
+                "held_change_minor": held,
                 "posted_minor": came_to[0],
                 "held_minor": came_to[1],
                 "credit_limit_minor": 100 * number,
