@@ -15,7 +15,7 @@ from keys.keyfile import KeyEntry, is_development, read_kbpk
 from specs.spec import Spec
 from switch.backends import backend_of, guarded
 from switch.events.publisher import Publisher
-from switch.events.sinks import sink_of
+from switch.events.sinks import check_sink, sink_of
 from switch.events.thread import PublisherThread, in_loop
 from switch.flows.file_update import FileUpdater, Network
 from switch.flows.issuer import Issuer
@@ -90,11 +90,13 @@ async def run(settings: Settings) -> None:
 async def check(settings: Settings) -> None:
     """Raise what a start with these settings would be refused for, and touch nothing.
 
-    Neither the database is asked nor an HSM that is elsewhere; where AWS KMS has vault keys, it is.
+    Neither the database is asked nor an HSM that is elsewhere; where AWS KMS has vault keys, it is,
+    and so is SQS where events go there.
     """
     keys, specs = read_keys(settings), read_specs(settings)
     doors_of(settings, on_event=lambda *_, **__: None)
     await vault_of(settings, keys)
+    await check_sink(settings)
     hsm = backend_of(settings, keys)
     if hsm.is_inline:
         await hsm.open()
@@ -116,6 +118,7 @@ async def _start(
     await hsm.open()
     check_links(settings, hsm, keys, specs)
     _warn_of_keys(settings, keys, operator)
+    await check_sink(settings)
     url = await stack.enter_async_context(database(settings, operator, prepare=make_ready))
     await load_demo_when_empty(settings, url, vault)
     await check_vault(url, vault)

@@ -123,9 +123,9 @@ def record(database: sqlite3.Connection, event: dict[str, Any]) -> None:
 
 def apply(database: sqlite3.Connection, event: dict[str, Any]) -> None:
     """What an event does to an account's balances: what yours should do instead goes here."""
-    money = event.get("money")
-    if money is None:
+    if "money" not in event:
         return  # it moved nothing: a decline, a card that was blocked
+    money = event["money"]
     posted, held = database.execute(
         """
         INSERT INTO balances VALUES (:account, :posted, :held, :limit, :event_id)

@@ -19,7 +19,7 @@ from switch import prepare
 from switch.commands.base import Refusal, config_option, main, settings_of, to_the_end
 from switch.commands.schema import check_schema
 from switch.events.publisher import Publisher
-from switch.events.sinks import sink_of
+from switch.events.sinks import check_sink, sink_of
 from switch.ledger.outbox import SESSION, Outbox, OutboxRow
 from switch.log import configure, get_logger
 from switch.log_events import level_of
@@ -164,6 +164,7 @@ async def _publish(settings: Settings) -> None:
         getattr(log, level_of(name))(name, **fields)
 
     try:
+        await check_sink(settings)
         async with prepare.database(settings, prepare=check_schema) as url:
             sink = sink_of(settings, on_event=on_event)
             assert sink is not None  # noqa: S101 - for mypy: the command refuses it

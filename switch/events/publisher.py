@@ -53,6 +53,7 @@ class Publisher:
         self.lag_seconds = 0.0  #: how long the oldest event has waited
         self._down_since: float | None = None
         self._pause = PAUSE_FIRST
+        self._measured_at = 0.0
 
     async def run(self) -> None:
         """Publish until it is cancelled. A sink or a database that is down is waited for."""
@@ -90,9 +91,10 @@ class Publisher:
             await self._measure(outbox, await outbox.published())
             await asyncio.sleep(TURN_SECONDS)
         self.is_leader = True
-        published = await outbox.published()
+        published, settled = await outbox.published(), 0
         while True:
-            settled = await outbox.settled()
+            if settled <= published:
+                settled = await outbox.settled()
             stretch, reached = await self._read(outbox, published, settled)
             if stretch:
                 try:
@@ -106,7 +108,8 @@ class Publisher:
             published = reached
             self.published += len(stretch)
             self._up()
-            await self._measure(outbox, published)
+            if not stretch or time.monotonic() - self._measured_at > POLL_SECONDS:
+                await self._measure(outbox, published)
             await asyncio.sleep(BREATH_SECONDS if stretch else POLL_SECONDS)
 
     async def _read(
@@ -120,6 +123,7 @@ class Publisher:
         return stretch, stretch[-1].number if len(stretch) == self._batch_max else settled
 
     async def _measure(self, outbox: Outbox, published: int) -> None:
+        self._measured_at = time.monotonic()
         self.lag = max(0, await outbox.last() - published)
         self.lag_seconds = await outbox.waiting_seconds(published) if self.lag else 0.0
 

@@ -22,8 +22,8 @@ from switch.events.event import Event
 from switch.events.sink import SinkUnavailable
 from switch.events.sqs_calls import CALLS_MAX, Answer, SqsCalls, code_of
 
-#: What SQS takes in one call: messages, and bytes of their bodies and attributes. It is 1 MiB where
-#: the queue allows that; every queue may be set to this.
+#: What SQS takes in one call: messages, and bytes of their bodies and attributes. By now it takes
+#: 1 MiB; this is what it took everywhere before.
 BATCH_EVENTS, BATCH_BYTES = 10, 262_144
 #: What the attributes of a message come to at most, bytes.
 ATTRIBUTE_BYTES = 256
@@ -36,6 +36,10 @@ OnEvent = Callable[..., None]
 
 class QueueRefused(SinkUnavailable):
     """The queue is one that events must not go to: waiting does not help, its settings do."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"sqs: events.queue_url: {reason}")
+        self.reason = reason
 
 
 class SqsSink:
@@ -53,22 +57,24 @@ class SqsSink:
         self._is_checked = False
         self._out: set[str] = set()  # of a stretch that was not wholly out, by id
 
-    def check(self) -> None:
-        """Look at the queue.
+    def check(self, *, within: float | None = None) -> None:
+        """Look at the queue; an answer is waited for so many seconds, else as ever.
 
         Raises `QueueRefused` where it is not FIFO or not encrypted, `SinkUnavailable` where SQS
         does not tell.
         """
         (answer,) = self._sqs.ask(
-            "get_queue_attributes", {"QueueUrl": self._queue_url, "AttributeNames": ["All"]}
+            "get_queue_attributes",
+            {"QueueUrl": self._queue_url, "AttributeNames": ["All"]},
+            within=within,
         )
         if isinstance(answer, SinkUnavailable):
             raise answer
         found = answer.get("Attributes", {})
         if not _is_true(found.get("FifoQueue")):
-            raise QueueRefused("sqs: events.queue_url: is not a FIFO queue")
+            raise QueueRefused("is not a FIFO queue")
         if not _is_true(found.get("SqsManagedSseEnabled")) and not found.get("KmsMasterKeyId"):
-            raise QueueRefused("sqs: events.queue_url: the queue is not encrypted")
+            raise QueueRefused("the queue is not encrypted")
         if not found.get("RedrivePolicy"):
             self._on_event("events_without_dead_letters")
         self._is_checked = True

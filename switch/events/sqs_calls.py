@@ -40,19 +40,26 @@ class SqsCalls:
         self._client: Any = None
         self._hung: list[_Call] = []
 
-    def ask(self, operation: str, *asked: Mapping[str, Any]) -> Sequence[Answer | SinkUnavailable]:
-        """Make a call for each, all at once; the answers in their order, or why there is none."""
+    def ask(
+        self, operation: str, *asked: Mapping[str, Any], within: float | None = None
+    ) -> Sequence[Answer | SinkUnavailable]:
+        """Make a call for each, all at once; the answers in their order, or why there is none.
+
+        They are waited for `ANSWER_SECONDS`, or so many.
+        """
+        seconds = ANSWER_SECONDS if within is None else within
         self._hung = [call for call in self._hung if call.is_alive()]
         if len(self._hung) >= HUNG_MAX:
             return [SinkUnavailable(f"sqs: {len(self._hung)} calls hang") for _ in asked]
         calls = [_Call(self._answered, operation, each) for each in asked]
         for call in calls:
             call.start()
-        give_up = time.monotonic() + ANSWER_SECONDS
+        give_up = time.monotonic() + seconds
         for call in calls:
             call.join(max(0.0, give_up - time.monotonic()))
         self._hung += [call for call in calls if call.is_alive()]
-        return [call.outcome for call in calls]
+        late = SinkUnavailable(f"sqs: no answer in {seconds:.0f} s")
+        return [call.outcome or late for call in calls]
 
     def close(self) -> None:
         """Close what connections there are."""
@@ -109,9 +116,7 @@ class _Call(threading.Thread):
     ) -> None:
         super().__init__(name="sqs", daemon=True)
         self._work = lambda: answered(operation, asked)
-        self.outcome: Answer | SinkUnavailable = SinkUnavailable(
-            f"sqs: no answer in {ANSWER_SECONDS:.0f} s"
-        )
+        self.outcome: Answer | SinkUnavailable | None = None
 
     def run(self) -> None:
         self.outcome = self._work()
