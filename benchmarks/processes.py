@@ -27,7 +27,7 @@ from benchmarks.rig import HOST, Rig, cpu_seconds, free_port, rig, serving
 from benchmarks.stage import SPARE_IN_FLIGHT, in_thread, perform, say
 from benchmarks.traffic import Traffic, make_traffic
 
-CARDS, IN_FLIGHT = 20_000, 128
+CARDS, IN_FLIGHT, IN_FLIGHT_MOST = 20_000, 128, 1_024
 #: Numbers that one generator has to itself: messages are known by them.
 _NUMBERS = 100_000_000
 
@@ -45,7 +45,7 @@ async def house(
     """A database with cards, and so many processes on it: the first's rig, all ports."""
     async with AsyncExitStack() as stack:
         first = await stack.enter_async_context(
-            rig(folder, cards=CARDS, in_flight_max=IN_FLIGHT + SPARE_IN_FLIGHT)
+            rig(folder, cards=CARDS, in_flight_max=IN_FLIGHT_MOST + SPARE_IN_FLIGHT)
         )
         text = (folder / "switch.toml").read_text()
         if by_account:
@@ -75,11 +75,11 @@ class Turns:
         ]
         self.approved: list[int] = []
 
-    async def take(self, processes: int, seconds: float) -> tuple[float, float]:
+    async def take(self, processes: int, seconds: float, in_flight: int) -> tuple[float, float]:
         """Approvals a second, and the processor time that Postgres took for each."""
         before = self._postgres_seconds()
         closed = [
-            partial(one.closed_loop, in_flight=IN_FLIGHT // processes, seconds=seconds)
+            partial(one.closed_loop, in_flight=in_flight // processes, seconds=seconds)
             for one in self.generators[:processes]
         ]
         results: list[Result] = await asyncio.gather(*map(in_thread, self.generators, closed))
@@ -99,7 +99,7 @@ class Turns:
 
 
 async def compare(
-    folder: Path, most: int, seconds: float, rounds: int, *, by_account: bool
+    folder: Path, most: int, seconds: float, rounds: int, in_flight: int, *, by_account: bool
 ) -> dict[str, object]:
     """One process up to `most`, in turns."""
     traffic = make_traffic(CARDS)
@@ -111,26 +111,25 @@ async def compare(
         turns = Turns(ports, traffic, postmaster)
         rates: dict[int, list[float]] = {n: [] for n in range(1, most + 1)}
         micros: dict[int, list[float]] = {n: [] for n in range(1, most + 1)}
-        await turns.take(most, seconds)
+        await turns.take(most, seconds, in_flight)
         wal, size, before = await _measures(connection, turns)
         for _ in range(rounds):
             for processes in rates:
-                rate, cost = await turns.take(processes, seconds)
+                rate, cost = await turns.take(processes, seconds, in_flight)
                 rates[processes].append(rate)
                 micros[processes].append(cost * 1e6)
-                say(
-                    f"{processes} processes: {rate:.0f} a second, Postgres {cost * 1e6:.0f} µs each"
-                )
+                say(f"{processes} at once: {rate:.0f} a second, Postgres {cost * 1e6:.0f} µs each")
         wal_after, size_after, after = await _measures(connection, turns)
         turns.close()
         await honesty.check_received(connection, "bench", turns.approved)
         await honesty.check_books(stand.database.url)
         await connection.close()
     return {
-        "per_s": {n: round(statistics.median(found)) for n, found in rates.items()},
-        "postgres_us": {n: round(statistics.median(found)) for n, found in micros.items()},
+        "per_s": {str(n): round(statistics.median(found)) for n, found in rates.items()},
+        "postgres_us": {str(n): round(statistics.median(found)) for n, found in micros.items()},
         "wal_bytes": round((wal_after - wal) / (after - before)),
         "disk_bytes": round((size_after - size) / (after - before)),
+        "in_flight": in_flight,
         "by_account": by_account,
         **settings,
     }
@@ -144,10 +143,14 @@ async def _measures(connection: asyncpg.Connection, turns: Turns) -> tuple[int, 
 @click.option("--processes", type=click.IntRange(1, 8), default=3, show_default=True)
 @click.option("--seconds", type=click.FloatRange(1), default=5.0, show_default=True)
 @click.option("--rounds", type=click.IntRange(1), default=3, show_default=True)
+@click.option("--in-flight", type=click.IntRange(8, IN_FLIGHT_MOST), default=IN_FLIGHT,
+              show_default=True)  # fmt: skip
 @click.option("--by-account", is_flag=True, help="Each call to the database about one account.")
-def main(processes: int, seconds: float, rounds: int, by_account: bool) -> None:
+def main(processes: int, seconds: float, rounds: int, in_flight: int, by_account: bool) -> None:
     """Compare one process with several on one Postgres."""
-    perform(lambda folder: compare(folder, processes, seconds, rounds, by_account=by_account))
+    perform(
+        lambda folder: compare(folder, processes, seconds, rounds, in_flight, by_account=by_account)
+    )
 
 
 if __name__ == "__main__":

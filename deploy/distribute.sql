@@ -22,6 +22,11 @@ DROP TRIGGER accounts_changed ON accounts;
 ALTER TABLE authorizations ALTER COLUMN authorization_id SET DEFAULT nextval('authorization_ids');
 ALTER TABLE postings ALTER COLUMN posting_id SET DEFAULT nextval('posting_ids');
 
+-- A node plans what is asked in a call for the call's own account.
+ALTER FUNCTION authorize_of_v1(bigint, authorization_v2[]) RESET plan_cache_mode;
+ALTER FUNCTION book_of_v1(bigint, booking_v1[]) RESET plan_cache_mode;
+ALTER FUNCTION find_card_of_v1(bigint, bytea) RESET plan_cache_mode;
+
 -- Small tables that every node has whole: how a card's program decides, and whose a PAN's token is.
 SELECT create_reference_table('programs');
 SELECT create_reference_table('pan_tokens');
