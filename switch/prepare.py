@@ -28,6 +28,7 @@ from switch.ledger.embedded import EmbeddedPostgres
 from switch.ledger.embedded_files import EmbeddedError
 from switch.ledger.ledger import PARTITION_MONTHS_AHEAD
 from switch.ledger.migrate import MigrationError, migrate, pending
+from switch.ledger.primary import connect
 from switch.ledger.queries import QUERIES
 from switch.ledger.unwind import JournalError
 from switch.links.format import format_of
@@ -201,7 +202,7 @@ async def database(
 
 async def make_ready(url: str) -> None:
     """Bring the schema up to date where it is behind, and this month's partitions with it."""
-    connection = await asyncpg.connect(url)
+    connection = await connect(url)
     try:
         if await pending(connection):
             await migrate(url)
@@ -214,7 +215,7 @@ async def load_demo_when_empty(settings: Settings, url: str, vault: Vault) -> No
     """A first start has cards to try: the demo's, where settings let it and nothing is there."""
     if settings.hsm.production or not settings.demo.load_when_empty:
         return
-    connection = await asyncpg.connect(url)
+    connection = await connect(url)
     try:
         if await loader.is_empty(connection):
             await loader.load(connection, vault)
@@ -228,7 +229,7 @@ async def check_vault(url: str, vault: Vault) -> None:
     One card of each version of the token key is looked at: while cards are brought under a new
     key, those that are not yet need the old one.
     """
-    connection = await asyncpg.connect(url)
+    connection = await connect(url)
     try:
         rows = await connection.fetch(QUERIES["card_of_each_version"])
     finally:

@@ -159,6 +159,12 @@ class Unwind(Section):
     journal: FilePath = Path("var/unwinds.journal")
 
 
+class Stop(Section):
+    """How a process ends that others can replace."""
+
+    drain_s: Annotated[Whole, between(0, 3_600)] = 0
+
+
 class Log(Section):
     """What is logged, and how many lines wait for a slow reader."""
 
@@ -252,6 +258,7 @@ SECTIONS: dict[str, type[Section]] = {
     "hsm": Hsm,
     "vault": Vault,
     "unwind": Unwind,
+    "stop": Stop,
     "log": Log,
     "demo": Demo,
     "links": Link,

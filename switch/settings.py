@@ -37,6 +37,7 @@ from switch.setting_sections import (
     Link,
     Log,
     Section,
+    Stop,
     Tls,
     Unwind,
     Vault,
@@ -94,6 +95,7 @@ class Settings(BaseSettings):
     hsm: Hsm = Field(default_factory=Hsm)
     vault: Vault = Field(default_factory=Vault)
     unwind: Unwind = Field(default_factory=Unwind)
+    stop: Stop = Field(default_factory=Stop)
     log: Log = Field(default_factory=Log)
     demo: Demo = Field(default_factory=Demo)
     links: Annotated[tuple[Link, ...], BeforeValidator(_by_index), Field(min_length=1)]
