@@ -38,6 +38,9 @@ listen = "{admin_listen}"
 [unwind]
 journal = "unwinds-{number}.journal"
 
+[events]
+publisher = "apart"  # written, and not taken anywhere meanwhile
+
 [[links]]
 name = "bench"
 listen = "{host}:{port}"

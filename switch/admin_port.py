@@ -6,6 +6,7 @@ import contextlib
 import ssl
 from collections.abc import Callable
 
+from switch.ledger.primary import Primary
 from switch.ledger.reading import Reading
 from switch.links.tls import Tls, TlsError
 from switch.operate.admin import Admin
@@ -21,11 +22,11 @@ async def serve(
     stack: contextlib.AsyncExitStack,
     settings: Settings,
     watched: Watched,
-    url: str,
+    primary: Primary,
     *,
     on_event: OnEvent,
 ) -> None:
-    """Serve until the stack unwinds. `url` is the database's, for those who search.
+    """Serve until the stack unwinds. `primary` is the database, for those who search.
 
     Raises `AdminError`, or refuses a setting whose file cannot be used.
     """
@@ -35,7 +36,7 @@ async def serve(
     admin = Admin(
         address,
         watched,
-        Reading(url, connect_timeout=connect_timeout),
+        Reading(primary, connect_timeout=connect_timeout),
         token=read_token(settings.admin.token_file),
         tls=_context(settings, on_event=on_event),
         on_event=on_event,

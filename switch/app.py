@@ -173,6 +173,7 @@ async def _start(
         )
         for link in settings.links
     ]
+    leaving = asyncio.Event()
     add_ledger_gauges(metrics, ledger)
     add_stand_in_gauges(metrics, ledger, programs)
     add_link_gauges(metrics, links, doors)
@@ -187,11 +188,11 @@ async def _start(
             ledger,
             hsm,
             links=lambda: [link.described() for link in links],
-            missing=lambda: _missing(ledger, hsm, links),
+            missing=lambda: _missing(ledger, hsm, is_leaving=leaving.is_set()),
             lines_lost=lambda: writer.log_dropped_total,
         )
-        await admin_port.serve(stack, settings, watched, url, on_event=operator.event)
-    stack.push_async_callback(_drain, links)
+        await admin_port.serve(stack, settings, watched, ledger.primary, on_event=operator.event)
+    stack.push_async_callback(_drain, links, leaving, settings.stop.drain_s)
     for link in links:
         await link.start()
     zone_keys.begin_sending(links)
@@ -279,17 +280,21 @@ def _warn_of_keys(settings: Settings, keys: Mapping[str, KeyEntry], operator: Op
         operator.event("development_keys", path=path.name, problem="published: worth nothing")
 
 
-async def _drain(links: list[Link]) -> None:
-    """All at once: a silent peer of one link is not waited for by the others."""
+async def _drain(links: list[Link], leaving: asyncio.Event, drain_s: int) -> None:
+    """Tell who sends us connections, and let them hear it. Then all links at once: a silent peer of
+    one is not waited for by the others.
+    """
+    leaving.set()
+    await asyncio.sleep(drain_s)
     await asyncio.gather(
         *(link.drain(within=link.settings.answer_within_ms / 1000) for link in links)
     )
 
 
-def _missing(ledger: Ledger, hsm: Hsm, links: list[Link]) -> list[str]:
+def _missing(ledger: Ledger, hsm: Hsm, *, is_leaving: bool) -> list[str]:
     missing = [] if ledger.is_ready else ["database"]
     if isinstance(hsm, GuardedHsm) and hsm.is_down:
         missing.append("hsm")
-    if any(link.is_draining for link in links):
+    if is_leaving:
         missing.append("draining")
     return missing

@@ -63,6 +63,7 @@ EVENTS: dict[str, Event] = {
     # the ledger
     "database_down": Event("warning", ""),
     "database_up": Event("info", ""),
+    "database_moved": Event("warning", ""),
     "database_died": Event("warning", ""),
     "database_restarted": Event("info", "seconds"),
     "database_restart_failed": Event("error", "problem"),

@@ -28,6 +28,7 @@ from switch.ledger.embedded import EmbeddedPostgres, running_url
 from switch.ledger.embedded_files import EmbeddedError
 from switch.ledger.ledger import PARTITION_MONTHS_AHEAD, program_of
 from switch.ledger.migrate import MigrationError, migrate, pending
+from switch.ledger.primary import connect
 from switch.ledger.queries import QUERIES
 from switch.ledger.unwind import JournalError
 from switch.links.format import format_of
@@ -210,7 +211,7 @@ async def programs_there(settings: Settings) -> list[Program]:
     if url is None:
         return []
     try:
-        connection = await asyncpg.connect(url, timeout=settings.database.connect_timeout_ms / 1000)
+        connection = await connect(url, timeout=settings.database.connect_timeout_ms / 1000)
         try:
             rows = await connection.fetch(QUERIES["programs"])
         finally:
@@ -222,7 +223,7 @@ async def programs_there(settings: Settings) -> list[Program]:
 
 async def make_ready(url: str) -> None:
     """Bring the schema up to date where it is behind, and this month's partitions with it."""
-    connection = await asyncpg.connect(url)
+    connection = await connect(url)
     try:
         if await pending(connection):
             await migrate(url)
@@ -235,7 +236,7 @@ async def load_demo_when_empty(settings: Settings, url: str, vault: Vault) -> No
     """A first start has cards to try: the demo's, where settings let it and nothing is there."""
     if settings.hsm.production or not settings.demo.load_when_empty:
         return
-    connection = await asyncpg.connect(url)
+    connection = await connect(url)
     try:
         if await loader.is_empty(connection):
             await loader.load(connection, vault)
@@ -249,7 +250,7 @@ async def check_vault(url: str, vault: Vault) -> None:
     One card of each version of the token key is looked at: while cards are brought under a new
     key, those that are not yet need the old one.
     """
-    connection = await asyncpg.connect(url)
+    connection = await connect(url)
     try:
         rows = await connection.fetch(QUERIES["card_of_each_version"])
     finally:

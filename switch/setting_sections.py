@@ -193,6 +193,12 @@ class StandIn(Section):
     journal: FilePath = Path("var/stand_ins.journal")
 
 
+class Stop(Section):
+    """How a process ends that others can replace."""
+
+    drain_s: Annotated[Whole, between(0, 3_600)] = 0
+
+
 class Log(Section):
     """What is logged, and how many lines wait for a slow reader."""
 
@@ -288,6 +294,7 @@ SECTIONS: dict[str, type[Section]] = {
     "unwind": Unwind,
     "events": Events,
     "stand_in": StandIn,
+    "stop": Stop,
     "log": Log,
     "demo": Demo,
     "links": Link,

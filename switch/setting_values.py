@@ -19,6 +19,8 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, InstanceOf, SecretStr
 
+from switch.database_url import hosts_of
+
 #: host:port, the host a name, an IPv4 address or an IPv6 address in brackets.
 _ADDRESS = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]+)):([0-9]{1,5})")
 
@@ -87,9 +89,9 @@ def _address(value: object) -> Address:
 def _database_url(value: SecretStr) -> SecretStr:
     url = value.get_secret_value()
     try:
-        parts = urlsplit(url)
+        hosts_of(url)
         fine = url == "embedded" or (
-            parts.scheme in ("postgresql", "postgres") and parts.port != 0 and "//" in url
+            urlsplit(url).scheme in ("postgresql", "postgres") and "//" in url
         )
     except ValueError:
         fine = False

@@ -39,6 +39,7 @@ from switch.setting_sections import (
     Log,
     Section,
     StandIn,
+    Stop,
     Tls,
     Unwind,
     Vault,
@@ -99,6 +100,7 @@ class Settings(BaseSettings):
     unwind: Unwind = Field(default_factory=Unwind)
     events: Events = Field(default_factory=Events)
     stand_in: StandIn = Field(default_factory=StandIn)
+    stop: Stop = Field(default_factory=Stop)
     log: Log = Field(default_factory=Log)
     demo: Demo = Field(default_factory=Demo)
     links: Annotated[tuple[Link, ...], BeforeValidator(_by_index), Field(min_length=1)]

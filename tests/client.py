@@ -12,6 +12,7 @@ from typing import cast
 
 from specs.spec import Spec
 from specs.spec import load as load_spec
+from switch.wire import mti
 from switch.wire.frame import Framer, Framing
 from switch.wire.message import Message, decode, encode
 from tests.process import PATIENCE_SECONDS
@@ -67,6 +68,8 @@ class Client(asyncio.Protocol):
                 continue
             answer = decode(payload, self.spec)
             self.answers.append(answer)
+            if mti.is_request(answer.mti):  # its STAN is another's
+                continue
             waiting = self._waiting.pop(answer.fields[_STAN], None)
             if waiting is not None and not waiting.done():
                 waiting.set_result(answer)

@@ -36,12 +36,13 @@ MEMORY_FREE_BYTES = 4 * 1024**3
 
 #: The files that take longest, longest first: one that began last would be waited for alone.
 LONGEST = (
-    "faults/test_between_statements.py", "faults/test_hsm_backends.py",
+    "faults/test_between_statements.py", "faults/test_failover.py", "faults/test_hsm_backends.py",
     "links/test_file_updates.py", "life/test_life.py", "links/test_tls.py",
     "faults/test_kills.py", "links/test_key_exchange.py",
     "test_retokenize_command.py", "faults/test_life_crowd.py", "ledger/test_embedded.py",
     "faults/test_two_links.py", "test_accounts_command.py", "ledger/test_embedded_root.py",
-    "faults/test_secrecy.py", "hsm_aws/test_open.py", "faults/test_unwinding.py",
+    "faults/test_three_switches.py", "faults/test_secrecy.py", "hsm_aws/test_open.py",
+    "faults/test_unwinding.py",
     "contract/test_contract.py", "keys/test_oracles_card_keys.py", "links/test_headers.py",
     "test_commands.py", "operate/simulate/test_simulation.py", "links/test_stopping.py",
     "operate/test_admin.py", "deploy/test_alerts.py", "operate/page/test_page.py",

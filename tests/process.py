@@ -216,9 +216,7 @@ class Switch:
 
     def postgres_pids(self) -> list[int]:
         """The embedded server's processes: those that run over our folder, and their children."""
-        mine = f"-D {self.data_dir / 'data'} "
-        servers = [pid for pid, words in _commands() if mine in words]
-        return [*servers, *(pid for pid in _pids() if parent(pid) in servers)]
+        return postgres_over(self.data_dir / "data")
 
     def signal_postgres(self, number: signal.Signals) -> None:
         """Send a signal to every process of the embedded server."""
@@ -243,6 +241,12 @@ def running(folder: Path, **settings: object) -> Iterator[Switch]:
         yield switch.start()
     finally:
         switch.end()
+
+
+def postgres_over(data: Path) -> list[int]:
+    """The processes of a server over a cluster: those that were started so, and their children."""
+    servers = [pid for pid, words in _commands() if f"-D {data} " in words]
+    return [*servers, *(pid for pid in _pids() if parent(pid) in servers)]
 
 
 def is_alive(pid: int) -> bool:

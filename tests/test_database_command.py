@@ -23,6 +23,11 @@ URLS = {
         "PGHOST": "::1", "PGPORT": "5433", "PGDATABASE": "ledger"},
     "postgresql:///switch?host=/a%20b/run&port=5432&user=switch": {
         "PGHOST": "/a b/run", "PGPORT": "5432", "PGUSER": "switch", "PGDATABASE": "switch"},
+    "postgresql://me@a:5433,b/ledger": {
+        "PGHOST": "a,b", "PGPORT": "5433,", "PGUSER": "me", "PGDATABASE": "ledger",
+        "PGTARGETSESSIONATTRS": "read-write"},
+    "postgresql://a,b/ledger?target_session_attrs=any": {
+        "PGHOST": "a,b", "PGDATABASE": "ledger", "PGTARGETSESSIONATTRS": "any"},
 }  # fmt: skip
 
 

@@ -351,6 +351,8 @@ def test_a_file_that_cannot_be_read_is_refused(content: bytes | None, line: str)
     [
         "postgresql://user:hunter2@db:port/x",
         "postgresql://user:hunter2@db:0/x",
+        "postgresql://user:hunter2@a:1,b:port/x",
+        "postgresql://user:hunter2@a:1,,b/x",
         "mysql://user:hunter2@db/x",
         "user=me password=hunter2",
         "postgresql:hunter2",
@@ -376,6 +378,13 @@ def test_a_password_is_in_no_repr() -> None:
     assert settings.database.url_public == "postgresql://db:5433/x"
     assert not settings.database.is_embedded
     assert load(HSM + LINK).database.url_public == "embedded"
+
+
+def test_a_url_of_several_servers() -> None:
+    """A primary and its standbys can be named, and are told in logs as they stand."""
+    url = "postgresql://me:hunter2@a:5432,b:5433/x?target_session_attrs=read-write"
+    settings = load(f'[database]\nurl = "{url}"\n' + HSM + LINK)
+    assert settings.database.url_public == "postgresql://a:5432,b:5433/x"
 
 
 def test_settings_do_not_change() -> None:

@@ -15,6 +15,7 @@ import click
 
 from switch import prepare
 from switch.commands.base import Refusal, config_option, main, settings_of, to_the_end
+from switch.database_url import hosts_of
 from switch.ledger.embedded_files import EmbeddedError, find_binaries
 from switch.settings import Settings
 
@@ -87,10 +88,12 @@ def environment_of(url: str) -> Mapping[str, str]:
 
     Raises `Refusal` for an option of the URL that none of them says.
     """
-    parts = urlsplit(url)
+    parts, hosts = urlsplit(url), hosts_of(url)
+    ports = [str(host.port or "") for host in hosts]
     told = {
-        "host": parts.hostname or "",
-        "port": str(parts.port or ""),
+        "host": ",".join(host.name for host in hosts),
+        "port": ",".join(ports) if any(ports) else "",
+        "target_session_attrs": "read-write" if len(hosts) > 1 else "",
         "user": unquote(parts.username or ""),
         "password": unquote(parts.password or ""),
         "dbname": unquote(parts.path.removeprefix("/")),

@@ -21,6 +21,7 @@ from switch.commands.schema import check_schema
 from switch.events.publisher import Publisher
 from switch.events.sinks import check_sink, sink_of
 from switch.ledger.outbox import SESSION, Outbox, OutboxRow
+from switch.ledger.primary import connect
 from switch.log import configure, get_logger
 from switch.log_events import level_of
 from switch.settings import Settings
@@ -85,7 +86,7 @@ async def _rows(
 ) -> AsyncIterator[list[OutboxRow]]:
     """The last events, then those that follow."""
     session = dict(SESSION) | {"application_name": "switch events tail"}
-    connection = await asyncpg.connect(url, server_settings=session)
+    connection = await connect(url, server_settings=session)
     try:
         outbox = Outbox(connection)
         last = await outbox.last()

@@ -19,6 +19,7 @@ from switch.commands.schema import check_schema
 from switch.ledger.imports import FileRefused, Progress
 from switch.ledger.ledger import PARTITION_MONTHS_AHEAD
 from switch.ledger.operators import Actor, OperatorRefusal, Operators, operators
+from switch.ledger.primary import connect
 from switch.ledger.queries import QUERIES
 from switch.operate import issuing_values as values
 from switch.operate.issuing_csv import FileError
@@ -121,7 +122,7 @@ def at_desk(
 async def _prepare(url: str) -> None:
     """A schema that is behind is refused; this month has its partitions, switch or no switch."""
     await check_schema(url)
-    connection = await asyncpg.connect(url)
+    connection = await connect(url)
     try:
         # Behind a long reader: a month that is missing is then told by the posting itself.
         with contextlib.suppress(asyncpg.LockNotAvailableError):

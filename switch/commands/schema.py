@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncpg
-
 from switch.ledger.migrate import MigrationError, pending
+from switch.ledger.primary import connect
 
 
 async def check_schema(url: str) -> None:
     """Raise `MigrationError` where the schema is behind this version of the switch."""
-    connection = await asyncpg.connect(url)
+    connection = await connect(url)
     try:
         missing = await pending(connection)
     finally:

@@ -6,13 +6,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import asyncpg
 import click
 
 from switch import app, prepare
 from switch.commands.base import Refusal, config_option, main, settings_of, to_the_end
 from switch.demo import loader
 from switch.ledger.migrate import migrate as migrate_database
+from switch.ledger.primary import connect
 from switch.ledger.queries import QUERIES
 
 #: The key that makes the PIN values of cards for load tests.
@@ -93,7 +93,7 @@ def reset(config: Path | None, is_all: bool) -> None:
     async def work() -> int:
         vault = await prepare.vault_of(settings, prepare.read_keys(settings))
         async with prepare.database(settings, prepare=prepare.make_ready) as url:
-            connection = await asyncpg.connect(url)
+            connection = await connect(url)
             try:
                 if not is_all and await connection.fetchval(QUERIES["operators_worked"]):
                     raise Refusal("operators have worked in this database: --all forgets that too")
@@ -124,7 +124,7 @@ def cards(count: int, config: Path | None) -> None:
         vault = await prepare.vault_of(settings, keys)
         pin_key = prepare.open_blocks(settings, keys, PIN_KEY)[PIN_KEY]
         async with prepare.database(settings, prepare=prepare.make_ready) as url:
-            connection = await asyncpg.connect(url)
+            connection = await connect(url)
             try:
                 if await loader.is_empty(connection):  # their program is the demo's
                     await loader.load(connection, vault)

@@ -17,6 +17,7 @@ from switch import prepare
 from switch.commands.base import Refusal, config_option, main, settings_of, to_the_end
 from switch.commands.schema import check_schema
 from switch.ledger.history import SESSION, STATEMENT_SECONDS
+from switch.ledger.primary import connect
 from switch.operate.why import (
     Explanation,
     Found,
@@ -74,7 +75,7 @@ def why(
     async def work() -> Explanation | list[Found]:
         async with prepare.database(settings, prepare=check_schema) as url:
             with _refusing():
-                connection = await asyncpg.connect(url, server_settings=SESSION)
+                connection = await connect(url, server_settings=SESSION)
                 try:
                     found = await search(connection, number, since, LISTED, last_four=last_four)
                     found = found if nth is None else found[nth - 1 : nth]

@@ -13,12 +13,11 @@ import contextlib
 import time
 from collections.abc import AsyncIterator, Callable
 
-import asyncpg
-
 from switch.events.event import Event
 from switch.events.sink import Sink, SinkUnavailable
 from switch.ledger.lane import NOT_CONNECTED
 from switch.ledger.outbox import SESSION, Outbox, OutboxRow
+from switch.ledger.primary import Primary
 
 #: How often the outbox is looked at where nothing was in it, in seconds.
 POLL_SECONDS = 0.2
@@ -41,7 +40,7 @@ class Publisher:
         """`on_event` is told, from the thread that publishes, when events stop and when they go
         on.
         """
-        self._url = url
+        self._primary = Primary(url)
         self._sink = sink
         self.sink = sink.name
         self._batch_max = batch_max
@@ -73,8 +72,7 @@ class Publisher:
 
     @contextlib.asynccontextmanager
     async def _connected(self) -> AsyncIterator[Outbox]:
-        connection = await asyncpg.connect(
-            self._url,
+        connection = await self._primary.connect(
             timeout=CONNECT_SECONDS,
             command_timeout=STATEMENT_SECONDS,
             server_settings=dict(SESSION) | {"application_name": "switch events"},

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import asyncpg
 
 from switch.ledger.clock import DatabaseClock
 from switch.ledger.errors import CallRefused, LedgerUnavailable, OutcomeUnknown
+from switch.ledger.primary import Primary
 
 Call = TypeVar("Call")
 Answer = TypeVar("Answer")
@@ -35,6 +38,10 @@ BACKOFF_FIRST, BACKOFF_MOST = 0.05, 2.0
 #: A connection that has not answered a call for this long is given up: without it a
 #: dead socket would keep its lane for the kernel's quarter of an hour.
 ABANDON_SECONDS = 15.0
+#: A connection that has not answered a call for this long may be to a server that is gone.
+SILENT_SECONDS = 1.0
+#: How often it is looked whether the database has moved to another server, in seconds.
+LOOK_SECONDS = 0.5
 
 Run = Callable[
     [asyncpg.Connection, Sequence[tuple[int, Call]]], Awaitable[Sequence[Answer | Exception]]
@@ -59,7 +66,7 @@ class PostgresLane(Generic[Call, Answer]):
 
     def __init__(
         self,
-        url: str,
+        primary: Primary,
         run: Run[Call, Answer],
         *,
         clock: DatabaseClock,
@@ -70,13 +77,16 @@ class PostgresLane(Generic[Call, Answer]):
         """`run` makes a batch on a connection; `on_event` is told of ups and downs; `session` is
         what the server is told.
         """
-        self._url = url
+        self._primary = primary
+        self._term = 0
         self._run = run
         self._clock = clock
         self._connect_timeout = connect_timeout
         self._on_event = on_event
         self._session = dict(session)
         self._connection: asyncpg.Connection | None = None
+        self._asked_at: float | None = None
+        self._is_unconfirmed = False
         self._lost = asyncio.Event()
         self._keeper: asyncio.Task[None] | None = None
         self.on_ready: Callable[[], None] = lambda: None
@@ -85,6 +95,17 @@ class PostgresLane(Generic[Call, Answer]):
     def is_ready(self) -> bool:
         """Whether there is a connection that was alive when last heard of."""
         return self._connection is not None and not self._connection.is_closed()
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether a call has been waiting for its answer for suspiciously long."""
+        asked_at = self._asked_at
+        return asked_at is not None and time.monotonic() - asked_at > SILENT_SECONDS
+
+    def leave_the_deposed(self) -> None:
+        """Let go of a server that is known to be the primary no more; another is looked for."""
+        if self._connection is not None and self._term != self._primary.term:
+            self._drop(self._connection)
 
     async def open(self) -> None:
         """Connect once, then keep connected until `close`. Raises what connecting raises."""
@@ -108,12 +129,14 @@ class PostgresLane(Generic[Call, Answer]):
         connection = self._connection
         if connection is None or connection.is_closed():
             raise LedgerUnavailable
+        self._asked_at = time.monotonic()
         loop = asyncio.get_running_loop()
         abandon = loop.call_later(ABANDON_SECONDS, connection.terminate)
         try:
-            return await self._run(connection, calls)
+            answers = await self._run(connection, calls)
         except asyncpg.ReadOnlySQLTransactionError:
             # The server became a standby: nothing was written, and nothing will be there.
+            self._primary.is_left(self._term)
             self._drop(connection)
             raise LedgerUnavailable from None
         except asyncpg.PostgresError as error:
@@ -134,6 +157,17 @@ class PostgresLane(Generic[Call, Answer]):
             raise OutcomeUnknown from None
         finally:
             abandon.cancel()
+            self._asked_at = None
+        if self._is_unconfirmed:
+            self._is_unconfirmed = False
+            raise OutcomeUnknown
+        return answers
+
+    def _warned(self, _: object, message: asyncpg.PostgresLogMessage) -> None:
+        """A commit whose wait for a synchronous standby was cancelled succeeds with a warning, and
+        is lost with the primary. Nothing else warns here.
+        """
+        self._is_unconfirmed |= message.severity_en == "WARNING"
 
     def _drop(self, connection: asyncpg.Connection) -> None:
         if not connection.is_closed():
@@ -141,12 +175,12 @@ class PostgresLane(Generic[Call, Answer]):
         self._lost.set()
 
     async def _connect(self) -> None:
-        connection = await asyncpg.connect(
-            self._url,
+        connection = await self._primary.connect(
             timeout=self._connect_timeout,
             server_settings=self._session,
             max_cached_statement_lifetime=0,
         )
+        term = self._primary.term
         try:
             async with asyncio.timeout(self._connect_timeout):
                 await self._clock.measure(connection)
@@ -154,9 +188,11 @@ class PostgresLane(Generic[Call, Answer]):
         except BaseException:  # a stop too: nobody else knows of this connection
             connection.terminate()
             raise
+        connection.add_log_listener(self._warned)
         connection.add_termination_listener(lambda _: self._lost.set())
+        self._is_unconfirmed = False
         self._lost.clear()
-        self._connection = connection
+        self._connection, self._term = connection, term
 
     async def _keep(self) -> None:
         """Wait for the connection to be lost, and make another, for ever."""
@@ -169,7 +205,29 @@ class PostgresLane(Generic[Call, Answer]):
                 try:
                     await self._connect()
                 except NOT_CONNECTED:
-                    await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
+                    await self._primary.pause(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
                     pause = min(pause * 2, BACKOFF_MOST)
+            self._primary.is_found()
             self._on_event("database_up")
             self.on_ready()
+
+
+async def follow(
+    primary: Primary, lanes: Sequence[PostgresLane[Any, Any]], *, on_event: OnEvent
+) -> None:
+    """See, for ever, that no lane stays with a server that is the primary no more.
+
+    Such a server may be silent, or answer as ever: a machine that was frozen, or cut off, does not
+    know that another was promoted meanwhile.
+    """
+    term = primary.term
+    while True:
+        await asyncio.sleep(LOOK_SECONDS)
+        if primary.has_several_hosts and any(lane.is_silent for lane in lanes):
+            with contextlib.suppress(*NOT_CONNECTED):
+                await primary.look()
+        if term != primary.term:
+            term = primary.term
+            on_event("database_moved")
+        for lane in lanes:
+            lane.leave_the_deposed()

@@ -20,7 +20,8 @@ from switch.ledger.clock import DatabaseClock
 from switch.ledger.errors import CallRefused, LedgerUnavailable, OutcomeUnknown, Overloaded
 from switch.ledger.file_updates import FileUpdates
 from switch.ledger.kept_cards import KeptCards, card_of
-from switch.ledger.lane import PostgresLane
+from switch.ledger.lane import PostgresLane, follow
+from switch.ledger.primary import Primary
 from switch.ledger.queries import QUERIES
 from switch.ledger.stand_in_journal import StandInJournal
 from switch.ledger.stand_ins import StandIns
@@ -77,14 +78,19 @@ class Ledger:
         ways = statements.BY_ACCOUNT if one_account_per_call else statements.BATCHED
         self._one_account_per_call = one_account_per_call
         self.clock = DatabaseClock()
+        self.primary = Primary(url)
         self._on_event = on_event
         self._journal = journal
 
         def lane(run: Any) -> PostgresLane[Any, Any]:
             return PostgresLane(
-                url, run, clock=self.clock, connect_timeout=connect_timeout, on_event=on_event,
+                self.primary,
+                run,
+                clock=self.clock,
+                connect_timeout=connect_timeout,
+                on_event=on_event,
                 session=ways.session,
-            )  # fmt: skip
+            )
 
         batcher = partial(_batcher, one_key=one_account_per_call)
         self._deciding = [lane(ways.authorize) for _ in range(connections)]
@@ -119,6 +125,7 @@ class Ledger:
         self._heard_at = time.monotonic()
         self._sweeper: asyncio.Task[None] | None = None
         self._keeper: asyncio.Task[None] | None = None
+        self._follower: asyncio.Task[None] | None = None
 
     @property
     def is_ready(self) -> bool:
@@ -143,6 +150,9 @@ class Ledger:
         """Connect, and take back what an earlier process left."""
         for lane in self._lanes():
             await lane.open()
+        self._follower = asyncio.create_task(
+            follow(self.primary, self._lanes(), on_event=self._on_event)
+        )
         self._unwinder.start()
         self._sweeper = asyncio.create_task(self._sweep())
         self._keeper = asyncio.create_task(self._keep_cards())
@@ -167,7 +177,7 @@ class Ledger:
 
     async def close(self, *, within: float) -> None:
         """Finish what is in a lane, take back what can be within some seconds, disconnect."""
-        for task in (self._sweeper, self._keeper):
+        for task in (self._sweeper, self._keeper, self._follower):
             if task is not None:
                 task.cancel()
                 await asyncio.gather(task, return_exceptions=True)

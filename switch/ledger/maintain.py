@@ -20,6 +20,7 @@ from functools import partial
 import asyncpg
 
 from switch.ledger.ledger import PARTITION_MONTHS_AHEAD
+from switch.ledger.primary import connect
 from switch.ledger.queries import MAINTAIN, OUTBOX
 
 #: Accounts whose postings of a month are carried forward in one transaction.
@@ -215,9 +216,7 @@ async def _patiently(
 async def _connected(url: str) -> AsyncIterator[asyncpg.Connection]:
     """A connection of our own; one clear line where it cannot be had, is lost, or may not."""
     try:
-        connection = await asyncpg.connect(
-            url, server_settings=_SESSION | {"lock_timeout": LOCK_TIMEOUT}
-        )
+        connection = await connect(url, server_settings=_SESSION | {"lock_timeout": LOCK_TIMEOUT})
         try:
             yield connection
         finally:

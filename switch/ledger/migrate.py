@@ -22,6 +22,8 @@ from pathlib import Path
 
 import asyncpg
 
+from switch.ledger.primary import connect
+
 MIGRATIONS = Path(__file__).parent / "migrations"
 FUNCTIONS = Path(__file__).parent / "functions"
 
@@ -243,7 +245,7 @@ def described(error: asyncpg.PostgresError) -> str:
 async def connected(url: str) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
     """A connection of our own; one clear line where it cannot be had or is lost."""
     try:
-        connection = await asyncpg.connect(url)
+        connection = await connect(url)
     except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         # Of another kind of error the text may have the URL, password and all.
         reason = getattr(error, "strerror", None) or type(error).__name__

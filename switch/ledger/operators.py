@@ -11,6 +11,7 @@ import asyncpg
 import orjson
 
 from switch.ledger.migrate import described
+from switch.ledger.primary import connect
 from switch.ledger.queries import OPERATE
 
 #: How long an account that somebody else works on is waited for.
@@ -216,7 +217,7 @@ def _json(value: Mapping[str, Any] | None) -> str | None:
 async def operators(url: str) -> AsyncIterator[Operators]:
     """An operator's connection to the ledger. Raises `OperatorRefusal` where it cannot be had."""
     with refusing():
-        connection = await asyncpg.connect(url, server_settings=SESSION)
+        connection = await connect(url, server_settings=SESSION)
     try:
         yield Operators(connection)
     finally:

@@ -4,6 +4,13 @@
 -- Decide a batch.
 SELECT authorize_v5($1);
 
+-- name: standing
+-- Of which cluster a primary is, and on which of its timelines: the first eight digits of the names
+-- of its log's files.
+SELECT system_identifier,
+       ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::integer
+  FROM pg_control_system();
+
 -- name: book
 -- Book a batch of advices, completions and reversals.
 SELECT * FROM book_v1($1);

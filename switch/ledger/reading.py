@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import cast
+from typing import Any, cast
 
 import asyncpg
 
 from switch.ledger.errors import LedgerUnavailable
 from switch.ledger.history import SESSION, STATEMENT_SECONDS
 from switch.ledger.lane import NOT_CONNECTED
+from switch.ledger.primary import Primary
 
 #: Connections at most. They are made when they are needed, and go when they are not.
 CONNECTIONS_MAX = 2
@@ -40,10 +41,12 @@ class TooLong(LedgerUnavailable):
 class Reading:
     """A small pool of connections that can change nothing."""
 
-    def __init__(self, url: str, *, connect_timeout: float) -> None:
+    def __init__(self, primary: Primary, *, connect_timeout: float) -> None:
         """No connection is made yet."""
+        self._primary = primary
+        self._term = primary.term
         self._pool = asyncpg.create_pool(
-            url,
+            connect=self._connect,
             min_size=0,
             max_size=CONNECTIONS_MAX,
             timeout=connect_timeout,
@@ -70,6 +73,9 @@ class Reading:
         Raises `TooLong` where a statement takes longer than it may, and `LedgerUnavailable`
         where there is no database, or everybody else is asking.
         """
+        if self._term != self._primary.term:  # what was read there is no more what is so
+            self._term = self._primary.term
+            await self._pool.expire_connections()
         try:
             connection = await self._pool.acquire(timeout=WAIT_SECONDS)
         except NOT_CONNECTED:
@@ -82,3 +88,6 @@ class Reading:
             raise LedgerUnavailable from None
         finally:
             await self._pool.release(connection)
+
+    async def _connect(self, _dsn: None, **options: Any) -> Any:
+        return await self._primary.connect(**options)

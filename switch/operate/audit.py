@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 import asyncpg
 
+from switch.ledger.primary import connect
 from switch.ledger.queries import AUDIT
 
 #: The rules, in the order in which they are told.
@@ -90,7 +91,7 @@ async def audit(
     Raises `AuditError` where the database does not answer to the end.
     """
     try:
-        connection = await asyncpg.connect(url, server_settings=_SESSION)
+        connection = await connect(url, server_settings=_SESSION)
         try:
             return await _all_batches(connection, batch, progress)
         finally:

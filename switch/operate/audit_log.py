@@ -16,6 +16,7 @@ from typing import Any
 import asyncpg
 import orjson
 
+from switch.ledger.primary import connect
 from switch.ledger.queries import AUDIT
 from switch.operate.audit import NAMED_MOST, AuditError, Finding
 from switch.wire.currency import UnknownCurrency, in_units
@@ -95,7 +96,7 @@ async def audit_log(url: str, log: Iterable[bytes]) -> tuple[Finding, list[Told]
     """
     finding, lost = Finding(RULE, SAYS), dict[tuple[str, ...], Told]()
     try:
-        connection = await asyncpg.connect(url, server_settings={
+        connection = await connect(url, server_settings={
             "default_transaction_read_only": "on", "application_name": "switch audit",
         })  # fmt: skip
         try:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from switch.wire import mti
-from switch.wire.message import Message
+from switch.wire.message import Message, encode
 from tests.client import Client
 from tests.faults.purchases import repeat
 from tests.process import PATIENCE_SECONDS, Switch, eventually
@@ -19,6 +19,7 @@ HASTY = "hasty"
 #: How long a decision is waited for on a link, seconds: one that is too late is not answered.
 DECISION_SECONDS = {"demo": 4.0, HASTY: 0.5}
 _STAN, _RRN, _AUTHORIZATION_CODE, _RESPONSE_CODE = 11, 37, 38, 39
+_NETWORK_CODE, _SIGN_OFF = 70, "002"
 
 
 class Came(NamedTuple):
@@ -31,24 +32,50 @@ class Came(NamedTuple):
 NOTHING = Came(0, 0)
 
 
-class Crowd:
-    """The doors of some switches: a client a link, closed while its switch is down."""
+class Door(Client):
+    """A sender's end of a link: it answers the switch's own requests, and heeds its sign-off."""
 
-    def __init__(self, switches: Sequence[Switch], seed: int) -> None:
+    is_signed_off = False
+
+    def data_received(self, data: bytes) -> None:
+        """Say yes to each sign-on, echo and sign-off."""
+        seen = len(self.answers)
+        super().data_received(data)
+        for request in self.answers[seen:]:
+            if mti.is_request(request.mti):
+                self.is_signed_off |= request.fields[_NETWORK_CODE] == _SIGN_OFF
+                answer = Message(mti.response(request.mti), {**request.fields, 39: "00"})
+                self.write_frame(encode(answer, self.spec))
+
+
+class Crowd:
+    """The doors of some switches, one a link, closed while its switch is down."""
+
+    def __init__(
+        self, switches: Sequence[Switch], seed: int, links: Sequence[str] = tuple(DECISION_SECONDS)
+    ) -> None:
         self.random = random.Random(seed)
         self.purchases: list[Purchase] = []
+        self.unanswered: list[tuple[Switch, Message]] = []  #: by whom, and what
         self.has_enough = False
-        self._switches = switches
-        self._doors: dict[tuple[int, str], Client] = {}
+        self._links = links
+        self._switches = list(switches)
+        self._doors: dict[tuple[int, str], Door] = {}
         self._busy: set[tuple[Client, str]] = set()
 
     async def open(self) -> None:
         """Connect to every link to which there is no connection."""
         for number, switch in enumerate(self._switches):
-            for link in DECISION_SECONDS:
+            for link in self._links:
                 door = self._doors.get((number, link))
                 if door is None or door.closed.done():
-                    self._doors[number, link] = await Client.connect(switch.port(link))
+                    self._doors[number, link] = await Door.connect(switch.port(link))
+
+    async def join(self, switch: Switch) -> None:
+        """Send to one more."""
+        self._switches.append(switch)
+        for link in self._links:
+            self._doors[len(self._switches) - 1, link] = await Door.connect(switch.port(link))
 
     async def reaches(self, count: int) -> None:
         """Wait for so many purchases."""
@@ -74,18 +101,21 @@ class Crowd:
             async with asyncio.timeout(DECISION_SECONDS[link] if is_decided else PATIENCE_SECONDS):
                 return f"{switch} {link}", await client.send(message)
         except ConnectionResetError:
-            return f"{switch} {link}", None
+            pass
         except TimeoutError:
             assert is_decided, f"{message.mti} {stan} was never answered"
-            return f"{switch} {link}", None
         finally:
             self._busy.discard((client, stan))
+        self.unanswered.append((self._switches[switch], message))
+        return f"{switch} {link}", None
 
     def _pick(self, stan: str) -> tuple[int, str]:
         free = [
             place
             for place, client in self._doors.items()
-            if not client.closed.done() and (client, stan) not in self._busy
+            if not client.closed.done()
+            and not client.is_signed_off
+            and (client, stan) not in self._busy
         ]
         return self.random.choice(free)
 

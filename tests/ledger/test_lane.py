@@ -12,6 +12,7 @@ import pytest
 from switch.ledger.clock import DatabaseClock
 from switch.ledger.errors import CallRefused, LedgerUnavailable, OutcomeUnknown
 from switch.ledger.lane import PostgresLane
+from switch.ledger.primary import Primary
 from tests.ledger.disk import until
 from tests.ledger.support import Connection
 
@@ -29,7 +30,7 @@ async def run(connection: Connection, calls: Calls) -> list[Any]:
 
 def lane_on(url: str, work: Any, events: list[str]) -> PostgresLane[str, Any]:
     return PostgresLane(
-        url,
+        Primary(url),
         work,
         clock=DatabaseClock(),
         connect_timeout=5.0,

@@ -7,12 +7,13 @@ import pytest
 
 from switch.ledger import reading
 from switch.ledger.errors import LedgerUnavailable
+from switch.ledger.primary import Primary
 from switch.ledger.reading import Reading, TooLong
 
 
 async def test_nothing_can_be_written(database: str) -> None:
     """Not even by a statement that forgets to say so."""
-    looking = Reading(database, connect_timeout=5.0)
+    looking = Reading(Primary(database), connect_timeout=5.0)
     await looking.open()
     try:
         with pytest.raises(asyncpg.ReadOnlySQLTransactionError):
@@ -28,7 +29,7 @@ async def test_a_question_that_takes_too_long(
     """It ends by itself, and the connection is as good as before."""
     session = reading._SESSION | {"statement_timeout": "100ms"}
     monkeypatch.setattr(reading, "_SESSION", session)
-    looking = Reading(database, connect_timeout=5.0)
+    looking = Reading(Primary(database), connect_timeout=5.0)
     await looking.open()
     try:
         with pytest.raises(TooLong):
@@ -45,7 +46,7 @@ async def test_more_than_there_are_connections(
 ) -> None:
     """Whoever finds all of them asking is refused after a while."""
     monkeypatch.setattr(reading, "WAIT_SECONDS", 0.05)
-    looking = Reading(database, connect_timeout=5.0)
+    looking = Reading(Primary(database), connect_timeout=5.0)
     await looking.open()
     try:
         async with looking.connection(), looking.connection():

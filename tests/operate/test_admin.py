@@ -16,6 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.client import all_of, connected
 from tests.links.conftest import locked
+from tests.prepared import PREPARED
 from tests.process import PATIENCE_SECONDS, Switch, free_port, running, until
 from tests.traffic import PLAIN, add_load_cards, code, echo, load_card, purchase
 
@@ -23,13 +24,14 @@ from tests.traffic import PLAIN, add_load_cards, code, echo, load_card, purchase
 class Watched(Switch):
     """A switch with its admin port."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, **settings: object) -> None:
         self.admin_port = free_port()
         super().__init__(
             folder,
             admin__listen=f"127.0.0.1:{self.admin_port}",
             links__0__answer_within_ms=1500,
             links__0__margin_ms=500,
+            **settings,
         )
 
     def get(self, path: str) -> tuple[int, str]:
@@ -148,6 +150,24 @@ async def test_a_draining_switch_is_not_ready(quick_path: Path) -> None:
                 assert (503, "not ready: draining\n") == watched.get("/readyz")
                 assert 1 == watched.sum("switch_in_flight")
             assert ["00"] == [code(answer) for answer in await all_of([waiting])]
+        assert 0 == await asyncio.to_thread(watched.wait)
+    finally:
+        watched.end()
+
+
+async def test_a_process_that_others_replace_serves_on(quick_path: Path) -> None:
+    """For `stop.drain_s` after SIGTERM it takes connections and decides, and says that it goes."""
+    watched = Watched(quick_path, stop__drain_s=2)
+    PREPARED.lay(watched.data_dir)
+    try:
+        await asyncio.to_thread(watched.start)
+        os.kill(watched.pid, signal.SIGTERM)
+        watched.wait_for("stopping")
+        assert (503, "not ready: draining\n") == watched.get("/readyz")
+        assert (200, "ok\n") == watched.get("/healthz")
+        async with connected(watched.port()) as client:
+            assert "00" == code(await client.ask(purchase(PLAIN)))
+            await client.ended()
         assert 0 == await asyncio.to_thread(watched.wait)
     finally:
         watched.end()

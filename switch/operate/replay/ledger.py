@@ -8,6 +8,7 @@ from typing import Any
 
 import asyncpg
 
+from switch.ledger.primary import connect
 from switch.ledger.queries import QUERIES
 from switch.operate.replay.error import ReplayError
 from switch.operate.replay.tally import Approval
@@ -43,7 +44,7 @@ async def differing(
 
 async def _asked(url: str, query: str, *values: Any) -> Sequence[asyncpg.Record]:
     try:
-        connection = await asyncpg.connect(url)
+        connection = await connect(url)
         try:
             rows: Sequence[asyncpg.Record] = await connection.fetch(QUERIES[query], *values)
         finally:

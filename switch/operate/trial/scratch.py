@@ -23,6 +23,7 @@ from switch.ledger.embedded_files import Folder, find_binaries, try_lock
 from switch.ledger.embedded_server import Server
 from switch.ledger.lane import SESSION
 from switch.ledger.migrate import described, migrate
+from switch.ledger.primary import connect
 from switch.ledger.queries import TRIAL, TRIAL_SCRIPTS
 from switch.operate.trial.error import TrialError
 
@@ -121,7 +122,7 @@ async def _make(connection: asyncpg.Connection, url: str) -> None:
 
 async def _connected(url: str) -> asyncpg.Connection:
     try:
-        return await asyncpg.connect(url, server_settings=_SESSION)
+        return await connect(url, server_settings=_SESSION)
     except (
         OSError,
         TimeoutError,

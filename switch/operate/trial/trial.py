@@ -17,6 +17,7 @@ import asyncpg
 import orjson
 
 from switch.ledger.operators import OperatorRefusal
+from switch.ledger.primary import connect
 from switch.ledger.queries import AUDIT, TRIAL
 from switch.operate.trial.copying import Period, Recorded
 from switch.operate.trial.error import TrialError
@@ -114,7 +115,7 @@ async def _play(scratch: asyncpg.Connection, period: Period, progress: Progress)
 async def _reading(url: str) -> AsyncIterator[asyncpg.Connection]:
     """One snapshot of the live database, in a transaction that can only read."""
     try:
-        live = await asyncpg.connect(url, server_settings=_SESSION)
+        live = await connect(url, server_settings=_SESSION)
         try:
             async with live.transaction(isolation="repeatable_read", readonly=True):
                 await live.execute(AUDIT["hold_still"])
