@@ -12,9 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import statistics
-import sys
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
 
@@ -23,7 +20,7 @@ import click
 
 from benchmarks import honesty
 from benchmarks.load import Generator, Result
-from benchmarks.rig import HOST, Rig, cpu_seconds, free_port, rig, serving
+from benchmarks.rig import Rig, cpu_seconds, rig
 from benchmarks.stage import SPARE_IN_FLIGHT, in_thread, perform, say
 from benchmarks.traffic import Traffic, make_traffic
 
@@ -35,43 +32,19 @@ _SIZE = """
     SELECT sum(pg_total_relation_size(oid))::bigint FROM pg_class
      WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'
 """
+#: What makes each call one about one account.
+_BY_ACCOUNT = "one_account_per_call = true\ncards_kept = 0"
 _WAL = "SELECT (pg_current_wal_insert_lsn() - '0/0')::bigint"
-
-
-@asynccontextmanager
-async def house(
-    folder: Path, most: int, *, by_account: bool
-) -> AsyncIterator[tuple[Rig, list[int]]]:
-    """A database with cards, and so many processes on it: the first's rig, all ports."""
-    async with AsyncExitStack() as stack:
-        first = await stack.enter_async_context(
-            rig(folder, cards=CARDS, in_flight_max=IN_FLIGHT_MOST + SPARE_IN_FLIGHT)
-        )
-        text = (folder / "switch.toml").read_text()
-        if by_account:
-            text = text.replace(
-                "[database]\n", "[database]\none_account_per_call = true\ncards_kept = 0\n"
-            )
-        ports = []
-        for number in range(most):
-            port = free_port()
-            own = text.replace(f":{first.address[1]}", f":{port}")
-            config = folder / f"switch-{number}.toml"
-            config.write_text(own.replace("unwinds", f"unwinds-{number}"))
-            command = [sys.executable, "-m", "switch", "run", "--config", str(config)]
-            await stack.enter_async_context(serving(command, port, folder / f"{number}.log"))
-            ports.append(port)
-        yield first, ports
 
 
 class Turns:
     """Loads of so many of the processes, and what they found."""
 
-    def __init__(self, ports: list[int], traffic: Traffic, postmaster: int) -> None:
+    def __init__(self, stand: Rig, traffic: Traffic, postmaster: int) -> None:
         self.postmaster = postmaster
         self.generators = [
-            Generator((HOST, port), traffic, first=place * _NUMBERS)
-            for place, port in enumerate(ports)
+            Generator([address], traffic, first=place * _NUMBERS)
+            for place, address in enumerate(stand.addresses)
         ]
         self.approved: list[int] = []
 
@@ -103,12 +76,18 @@ async def compare(
 ) -> dict[str, object]:
     """One process up to `most`, in turns."""
     traffic = make_traffic(CARDS)
-    async with house(folder, most, by_account=by_account) as (stand, ports):
+    async with rig(
+        folder,
+        cards=CARDS,
+        in_flight_max=IN_FLIGHT_MOST + SPARE_IN_FLIGHT,
+        switches=most,
+        database=_BY_ACCOUNT if by_account else "",
+    ) as stand:
         connection = await asyncpg.connect(stand.database.url)
         settings = await honesty.durability(connection)
         data = Path(await connection.fetchval("SHOW data_directory"))
         postmaster = int((data / "postmaster.pid").read_text().split()[0])
-        turns = Turns(ports, traffic, postmaster)
+        turns = Turns(stand, traffic, postmaster)
         rates: dict[int, list[float]] = {n: [] for n in range(1, most + 1)}
         micros: dict[int, list[float]] = {n: [] for n in range(1, most + 1)}
         await turns.take(most, seconds, in_flight)

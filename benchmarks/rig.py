@@ -31,6 +31,7 @@ HOST = "127.0.0.1"
 _SETTINGS = """\
 [database]
 data_dir = "postgres"
+{database}
 
 [admin]
 listen = "{admin_listen}"
@@ -111,8 +112,11 @@ async def rig(
     answer_within_ms: int = ANSWER_WITHIN_MS,
     connections_max: int = CONNECTIONS_MAX,
     admin_listen: str = "",
+    database: str = "",
 ) -> AsyncIterator[Rig]:
-    """Make the database, load the cards, start the switches; stop all of it at the end."""
+    """Make the database, load the cards, start the switches; stop all of it at the end. `database`
+    is what else stands in that section of their settings.
+    """
 
     def configured(number: int) -> tuple[Path, int]:
         config, port = folder / f"switch-{number}.toml", free_port()
@@ -125,12 +129,13 @@ async def rig(
                 answer_within_ms=answer_within_ms,
                 connections_max=connections_max,
                 admin_listen=admin_listen,
+                database=database,
             )
         )
         return config, port
 
     async with (
-        EmbeddedPostgres(folder / "postgres") as database,
+        EmbeddedPostgres(folder / "postgres") as postgres,
         contextlib.AsyncExitStack() as stack,
     ):
         config, _ = configured(0)
@@ -144,7 +149,7 @@ async def rig(
                 serving(_switch_command(config, "run"), port, log)
             )
             started.append(Serving((HOST, port), process.pid, log))
-        yield Rig(database, tuple(started))
+        yield Rig(postgres, tuple(started))
 
 
 def free_port() -> int:
