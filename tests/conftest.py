@@ -46,7 +46,8 @@ LONGEST = (
     "contract/test_contract.py", "keys/test_oracles_card_keys.py", "links/test_headers.py",
     "test_commands.py", "operate/simulate/test_simulation.py", "links/test_stopping.py",
     "operate/test_admin.py", "deploy/test_alerts.py", "operate/page/test_page.py",
-    "operate/test_top.py", "operate/admin/test_api.py",
+    "operate/test_top.py", "operate/admin/test_api.py", "flows/test_own_stand_in.py",
+    "faults/test_stand_in.py",
 )  # fmt: skip
 
 

@@ -171,7 +171,8 @@ class Ledger:
         made anew, in which a version is another card's: what was kept is forgotten.
         """
         self._kept.clear()
-        if self._keeper is not None and self._keeper.done():
+        if self._keeper is not None:
+            self._keeper.cancel()  # what it has read is forgotten too: from the beginning again
             self._keeper = asyncio.create_task(self._keep_cards())
         self._decisions.dispatch()
 
