@@ -12,7 +12,7 @@ from switch.wire import mti
 from switch.wire.message import Message, encode
 from tests.client import Client
 from tests.faults.purchases import repeat
-from tests.process import PATIENCE_SECONDS, Switch, eventually
+from tests.process import PATIENCE_SECONDS, POLL_SECONDS, Switch, eventually
 from tests.traffic import CardInHand, code
 
 HASTY = "hasty"
@@ -93,7 +93,7 @@ class Crowd:
     async def ask(self, message: Message) -> tuple[str, Message | None]:
         """Send a message over any link that has none of its STAN; by which, and the answer."""
         stan = message.fields[_STAN]
-        switch, link = self._pick(stan)
+        switch, link = await self._pick(stan)
         client = self._doors[switch, link]
         is_decided = mti.is_decided(message.mti)
         self._busy.add((client, stan))
@@ -109,15 +109,17 @@ class Crowd:
         self.unanswered.append((self._switches[switch], message))
         return f"{switch} {link}", None
 
-    def _pick(self, stan: str) -> tuple[int, str]:
-        free = [
-            place
-            for place, client in self._doors.items()
-            if not client.closed.done()
-            and not client.is_signed_off
-            and (client, stan) not in self._busy
-        ]
+    async def _pick(self, stan: str) -> tuple[int, str]:
+        """A door where a message of that STAN can be told from every other, once there is one."""
+        while not (free := [*self._free(stan)]):  # noqa: ASYNC110 - a few looks
+            await asyncio.sleep(POLL_SECONDS)
         return self.random.choice(free)
+
+    def _free(self, stan: str) -> Iterator[tuple[int, str]]:
+        for place, client in self._doors.items():
+            is_open = not client.closed.done() and not client.is_signed_off
+            if is_open and (client, stan) not in self._busy:
+                yield place
 
 
 @dataclass
