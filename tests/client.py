@@ -8,7 +8,7 @@ import socket
 import ssl
 import struct
 from collections.abc import AsyncIterator, Iterable
-from typing import cast
+from typing import Self, cast
 
 from specs.spec import Spec
 from specs.spec import load as load_spec
@@ -43,7 +43,7 @@ class Client(asyncio.Protocol):
         dialect: str = "iso87-ascii",
         framing: str = "2-byte",
         tls: ssl.SSLContext | None = None,
-    ) -> Client:
+    ) -> Self:
         """Connect to a link on 127.0.0.1, over TLS where a context is given."""
         loop = asyncio.get_running_loop()
         _, client = await loop.create_connection(

@@ -46,7 +46,7 @@ class Reading:
         self._primary = primary
         self._term = primary.term
         self._pool = asyncpg.create_pool(
-            connect=self._connect,
+            connect=cast("Any", self._connect),  # of its many arguments none is ours
             min_size=0,
             max_size=CONNECTIONS_MAX,
             timeout=connect_timeout,
