@@ -120,10 +120,13 @@ def at_desk(
 
 
 async def _prepare(url: str) -> None:
-    """A schema that is behind is refused; this month has its partitions, switch or no switch."""
+    """A schema that is behind is refused; this month has its partitions, and events numbers that
+    none ever had, switch or no switch.
+    """
     await check_schema(url)
     connection = await connect(url)
     try:
+        await connection.execute(QUERIES["renumber_events"])
         # Behind a long reader: a month that is missing is then told by the posting itself.
         with contextlib.suppress(asyncpg.LockNotAvailableError):
             await connection.execute(QUERIES["make_partitions"], PARTITION_MONTHS_AHEAD)

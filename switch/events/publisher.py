@@ -48,7 +48,7 @@ class Publisher:
         self.published = 0  #: events that the sink has had since the start
         self.failures = 0  #: attempts that sink or database let fail
         self.is_leader = False
-        self.lag = 0  #: numbers drawn and not published; some of them are no event's
+        self.lag = 0  #: events that are not published, as far as they are counted
         self.lag_seconds = 0.0  #: how long the oldest event has waited
         self._down_since: float | None = None
         self._pause = PAUSE_FIRST
@@ -122,7 +122,7 @@ class Publisher:
 
     async def _measure(self, outbox: Outbox, published: int) -> None:
         self._measured_at = time.monotonic()
-        self.lag = max(0, await outbox.last() - published)
+        self.lag = await outbox.waiting(published)
         self.lag_seconds = await outbox.waiting_seconds(published) if self.lag else 0.0
 
     async def _failed(self, problem: str) -> None:

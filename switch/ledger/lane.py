@@ -73,9 +73,10 @@ class PostgresLane(Generic[Call, Answer]):
         connect_timeout: float,
         on_event: OnEvent,
         session: Mapping[str, str] = SESSION,
+        first: str | None = None,
     ) -> None:
         """`run` makes a batch on a connection; `on_event` is told of ups and downs; `session` is
-        what the server is told.
+        what the server is told, and `first` a statement that it is asked before any call.
         """
         self._primary = primary
         self._term = 0
@@ -84,6 +85,7 @@ class PostgresLane(Generic[Call, Answer]):
         self._connect_timeout = connect_timeout
         self._on_event = on_event
         self._session = dict(session)
+        self._first = first
         self._connection: asyncpg.Connection | None = None
         self._asked_at: float | None = None
         self._is_unconfirmed = False
@@ -184,6 +186,8 @@ class PostgresLane(Generic[Call, Answer]):
         try:
             async with asyncio.timeout(self._connect_timeout):
                 await self._clock.measure(connection)
+                if self._first is not None:
+                    await connection.execute(self._first)
                 await self._run(connection, ())  # prepares the call before money waits for it
         except BaseException:  # a stop too: nobody else knows of this connection
             connection.terminate()

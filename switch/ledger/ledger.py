@@ -90,6 +90,7 @@ class Ledger:
                 connect_timeout=connect_timeout,
                 on_event=on_event,
                 session=ways.session,
+                first=QUERIES["renumber_events"],
             )
 
         batcher = partial(_batcher, one_key=one_account_per_call)

@@ -24,6 +24,8 @@ SESSION: Mapping[str, str] = {
     "jit": "off",
     "timezone": "UTC",
 }
+#: So far those that wait are counted: where there are more, how many more is of no use.
+WAITING_MOST = 10_000
 
 
 class OutboxRow(NamedTuple):
@@ -95,6 +97,11 @@ class Outbox:
         """Note that events are out up to a number; false where somebody else moved on."""
         said = await self._connection.execute(OUTBOX["move"], after, to)
         return bool(said == "UPDATE 1")
+
+    async def waiting(self, after: int) -> int:
+        """How many events after a number wait, `WAITING_MOST` at most."""
+        count: int = await self._connection.fetchval(OUTBOX["waiting"], after, WAITING_MOST)
+        return count
 
     async def waiting_seconds(self, after: int) -> float:
         """How long the oldest event after a number has waited; none: 0."""

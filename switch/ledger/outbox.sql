@@ -21,6 +21,10 @@ UPDATE event_cursors SET published_id = $2, moved_at = clock_timestamp()
 -- The last number that was drawn for an event, as pg_sequences has it.
 SELECT coalesce(pg_sequence_last_value('event_ids'), 0);
 
+-- name: waiting
+-- How many events after $1 there are, at most $2.
+SELECT count(*) FROM (SELECT FROM events AS e WHERE e.event_id > $1 LIMIT $2) AS ahead;
+
 -- name: mark
 -- A transaction id younger than those of all that drew a number until now.
 SELECT pg_current_xact_id()::text::bigint;

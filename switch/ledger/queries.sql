@@ -48,6 +48,10 @@ SELECT refuse_v1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11);
 -- Take back an authorization whose answer did not leave in time.
 SELECT unwind_v2($1, $2, $3);
 
+-- name: renumber_events
+-- Go on with numbers that no event ever had.
+SELECT renumber_events_v1();
+
 -- name: stand_in
 -- Book what was approved while the ledger was away.
 SELECT stand_in_v1($1, $2, $3, to_timestamp($4), $5, $6, $7, $8);

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import asyncpg
 import pytest
@@ -11,7 +12,7 @@ import pytest_asyncio
 from switch.ledger.lane import SESSION
 from switch.ledger.outbox import Outbox
 from tests.events.rebuilding import told
-from tests.ledger.support import Books, ask
+from tests.ledger.support import Books, ask, ledger_on
 
 pytest_plugins = ["tests.ledger.fixtures"]
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -51,6 +52,26 @@ async def test_what_commits_late_is_not_skipped(books: Books, other: Books, outb
     assert ([], after) == await accounts_in(outbox, after)
     await slow.commit()
     assert [first, second] == (await accounts_in(outbox, after))[0]
+
+
+async def test_no_number_comes_again(
+    books: Books, outbox: Outbox, shared_database: str, tmp_path: Path
+) -> None:
+    """A database that was restored goes on above every number that it ever gave: a ledger that
+    connects sees to it, and another one that connects at once takes nothing back.
+    """
+    account = await books.account()
+    before = await outbox.last()
+    await books.decide(ask(account))
+    had = await outbox.last()
+    await books.connection.execute("SELECT setval('event_ids', $1)", before)
+    async with ledger_on(shared_database, tmp_path / "journal"):
+        lifted = await outbox.last()
+        await books.decide(ask(account))
+        next_one = await outbox.last()
+    assert had < lifted < next_one
+    async with ledger_on(shared_database, tmp_path / "journal"):
+        assert next_one <= await outbox.last()
 
 
 async def test_what_is_rolled_back_holds_nothing_up(

@@ -67,3 +67,19 @@ BEGIN
       FROM cards AS c WHERE c.card_id = ANY (p_card_ids);
 END
 $$;
+
+-- renumber_events_v1: go on with numbers that no event ever had. After a restore, or with a standby that
+-- did not have all, the sequence stands where it stood then, and what was told since was told under
+-- the numbers that come next. So whoever connects lifts it to the microseconds since 1970, by the
+-- database's clock; it is far behind them again at once, and never goes back: what is drawn meanwhile
+-- is less than the second by which it must be behind.
+CREATE OR REPLACE FUNCTION renumber_events_v1()
+RETURNS void LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+DECLARE
+    v_now  bigint := extract(epoch FROM clock_timestamp()) * 1000000;
+BEGIN
+    IF v_now - coalesce(pg_sequence_last_value('event_ids'), 0) > 1000000 THEN
+        PERFORM setval('event_ids', v_now);
+    END IF;
+END
+$$;
