@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import subprocess
+import sys
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 
 import asyncpg
@@ -13,6 +16,8 @@ import pytest
 
 from specs.spec import known
 from specs.spec import load as load_spec
+from switch.commands import base, main
+from switch.commands.base import PLACES
 from switch.mask import mask_pan
 from switch.wire.message import Message, encode
 from tests.client import connected
@@ -214,6 +219,31 @@ def test_every_command_helps_with_an_example(words: tuple[str, ...], asking: str
     assert (0, "") == (said.exit_code, said.stderr)
     assert "Example: " in said.stdout
     assert " ".join(("switch", *words)) in said.stdout.partition("Example: ")[2]
+
+
+def test_every_command_is_where_it_is_looked_for() -> None:
+    """The files of a command are those that it, or what belongs to it, is written in."""
+    for file in Path(base.__file__).parent.glob("*.py"):
+        import_module(f"switch.commands.{file.stem}")
+    assert PLACES.keys() == main.commands.keys()
+    for name, one in main.commands.items():
+        parts = getattr(one, "commands", {name: one}).values()
+        written_in = {part.callback.__module__.rpartition(".")[2] for part in parts}
+        assert set(PLACES[name]) == written_in, name
+
+
+def test_no_other_command_is_imported(tmp_path: Path) -> None:
+    """A switch starts without what replays, simulates and explains."""
+    program = (
+        "import sys\nfrom switch.commands import main\nmain(['run', '--help'], standalone_mode=0)"
+    )
+    told = subprocess.run(
+        [sys.executable, "-X", "importtime", "-c", program],
+        cwd=tmp_path, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=True,
+    )  # fmt: skip
+    commands = set(re.findall(r"\| +switch\.commands\.(\w+)$", told.stderr, re.MULTILINE))
+    assert {"base", "serving"} == commands
+    assert "switch.operate.simulate" not in told.stderr
 
 
 def test_without_a_command_the_help_is_shown() -> None:

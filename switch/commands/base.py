@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +18,49 @@ from switch.settings import Settings, SettingsError
 
 EXIT_REFUSED, EXIT_DIFFERENT, EXIT_INTERRUPTED = 1, 2, 130
 
+#: The files beside this one that a command is made of.
+PLACES: Mapping[str, tuple[str, ...]] = {
+    "accounts": ("accounts",),
+    "audit": ("auditing",),
+    "cards": ("cards", "card_controls"),
+    "check": ("serving",),
+    "clearing": ("clearing",),
+    "database": ("database",),
+    "demo": ("serving",),
+    "describe": ("messages",),
+    "dialects": ("dialects",),
+    "keys": ("keys", "vault_keys", "zone_keys"),
+    "maintain": ("maintaining",),
+    "migrate": ("serving",),
+    "replay": ("replaying",),
+    "rules": ("rules",),
+    "run": ("serving",),
+    "simulate": ("simulating",),
+    "tail": ("tailing",),
+    "top": ("watching",),
+    "why": ("why",),
+}
+
 
 class Refusal(click.ClickException):
     """One line that says what to do."""
 
 
 class Commands(click.Group):
-    """A group whose every refusal, click's own included, is one line and an exit code."""
+    """A group whose every refusal, click's own included, is one line and an exit code.
+
+    Only the command that is typed is imported: a switch starts without what replays and simulates.
+    """
+
+    def list_commands(self, _: click.Context) -> list[str]:
+        """The names, in order."""
+        return sorted(PLACES)
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        """The command of a name, from its files; None where there is none."""
+        for place in PLACES.get(name, ()):
+            import_module(f"switch.commands.{place}")
+        return super().get_command(context, name)
 
     def main(self, *args: Any, **options: Any) -> Any:
         try:
