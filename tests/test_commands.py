@@ -232,18 +232,22 @@ def test_every_command_is_where_it_is_looked_for() -> None:
         assert set(PLACES[name]) == written_in, name
 
 
-def test_no_other_command_is_imported(tmp_path: Path) -> None:
-    """A switch starts without what replays, simulates and explains."""
-    program = (
-        "import sys\nfrom switch.commands import main\nmain(['run', '--help'], standalone_mode=0)"
-    )
+@pytest.mark.parametrize(
+    ("word", "file", "absent"),
+    [("run", "serving", "switch.operate.simulate"), ("describe", "messages", "asyncpg")],
+)
+def test_what_is_not_needed_is_not_imported(
+    word: str, file: str, absent: str, tmp_path: Path
+) -> None:
+    """A switch starts without what replays and simulates; a message is told without a database."""
     told = subprocess.run(
-        [sys.executable, "-X", "importtime", "-c", program],
+        [sys.executable, "-X", "importtime", COMMAND, word, "--help"],
         cwd=tmp_path, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=True,
     )  # fmt: skip
-    commands = set(re.findall(r"\| +switch\.commands\.(\w+)$", told.stderr, re.MULTILINE))
-    assert {"base", "serving"} == commands
-    assert "switch.operate.simulate" not in told.stderr
+    imported = set(re.findall(r"\| +([\w.]+)$", told.stderr, re.MULTILINE))
+    files = {name for name in imported if name.startswith("switch.commands.")}
+    assert {f"switch.commands.{name}" for name in ("base", file)} == files
+    assert absent not in imported
 
 
 def test_without_a_command_the_help_is_shown() -> None:

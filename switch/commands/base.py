@@ -7,14 +7,12 @@ import sys
 from collections.abc import Coroutine, Mapping
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-import uvloop
 
-from switch import prepare
-from switch.operate.replay import ReplayError
-from switch.settings import Settings, SettingsError
+if TYPE_CHECKING:
+    from switch.settings import Settings
 
 EXIT_REFUSED, EXIT_DIFFERENT, EXIT_INTERRUPTED = 1, 2, 130
 
@@ -78,6 +76,12 @@ class Commands(click.Group):
 
 def to_the_end(work: Coroutine[Any, Any, Any]) -> Any:
     """Run to the end; a refusal is one line and an exit code, never a traceback."""
+    # Imported where work begins: `describe` and `tail` wait for no database driver.
+    import uvloop
+
+    from switch import prepare
+    from switch.operate.replay import ReplayError
+
     try:
         return uvloop.run(work)
     except (*prepare.REFUSALS, prepare.StartError, ReplayError) as error:
@@ -87,6 +91,8 @@ def to_the_end(work: Coroutine[Any, Any, Any]) -> Any:
 
 
 def settings_of(config: Path | None) -> Settings:
+    from switch.settings import Settings, SettingsError
+
     try:
         return Settings.load(config)
     except SettingsError as error:

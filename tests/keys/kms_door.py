@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import boto3
-from moto.server import ThreadedMotoServer
 
 REGION = "eu-central-1"
 ALIAS = "alias/vault"
@@ -112,6 +111,8 @@ class _Visitor(BaseHTTPRequestHandler):
 @contextlib.contextmanager
 def moto_kms() -> Iterator[tuple[str, int]]:
     """Moto's KMS with one key under `ALIAS`: its host and port."""
+    from moto.server import ThreadedMotoServer  # seconds, for those alone who need it
+
     logging.getLogger("werkzeug").setLevel(logging.CRITICAL)
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
