@@ -27,6 +27,10 @@ from tests.prepared import PREPARED
 
 T = TypeVar("T")
 
+#: What a run's folders begin with, and the one that its workers share.
+PREFIX = "switch-test-"
+SHARED = pytest.StashKey[tempfile.TemporaryDirectory[str]]()
+
 TEMPLATE = "migrated"
 
 #: A file system in memory, where fsync costs nothing: ten times faster for tests that make and
@@ -62,6 +66,20 @@ def pytest_configure() -> None:
     """Who is started by a shell in the background ignores Ctrl-C, and so would all it starts."""
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Whoever starts workers gives them one folder for what each would make alike."""
+    if SHARED not in node.config.stash:
+        node.config.stash[SHARED] = tempfile.TemporaryDirectory(prefix=PREFIX, dir=memory())
+    node.workerinput["shared"] = node.config.stash[SHARED].name
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """The folder goes when all workers have gone."""
+    if SHARED in config.stash:
+        config.stash[SHARED].cleanup()
 
 
 class Background:
@@ -137,12 +155,18 @@ def no_secret_in_exceptions() -> Iterator[None]:
     secrecy.check_exceptions()
 
 
-@pytest.fixture(scope="session")
-def quick_root() -> Iterator[Path]:
-    """A folder for the run, in memory where there is room, that goes with it."""
+def memory() -> Path | None:
+    """The file system in memory where it has room; else whatever is for temporary files."""
     roomy = MEMORY.is_dir() and shutil.disk_usage(MEMORY).free >= MEMORY_FREE_BYTES
-    with tempfile.TemporaryDirectory(prefix="switch-test-", dir=MEMORY if roomy else None) as name:
-        PREPARED.place = Path(name, "prepared")
+    return MEMORY if roomy else None
+
+
+@pytest.fixture(scope="session")
+def quick_root(request: pytest.FixtureRequest) -> Iterator[Path]:
+    """A folder for the run, in memory where there is room, that goes with it."""
+    with tempfile.TemporaryDirectory(prefix=PREFIX, dir=memory()) as name:
+        of_all = getattr(request.config, "workerinput", {}).get("shared", name)
+        PREPARED.place = Path(of_all, "prepared")
         yield Path(name)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,7 +13,9 @@ from switch.prepare import make_ready
 
 
 class Prepared:
-    """The run's prepared folder. Nothing is made before a test asks, nor where no run has begun."""
+    """The run's prepared folder, which its workers share. Nothing is made before a test asks, nor
+    where no run has begun.
+    """
 
     place: Path | None = None
 
@@ -22,18 +25,22 @@ class Prepared:
             shutil.copytree(self.made(), data_dir, symlinks=True)
 
     def made(self) -> Path:
-        """The folder, which is made where no test has asked before."""
+        """The folder, which is made where no test of any worker has asked before."""
         assert self.place is not None
-        if not self.place.exists():
-            # In a thread: who asks may be within a loop.
-            with ThreadPoolExecutor(1) as pool:
-                pool.submit(asyncio.run, _make(self.place)).result()
+        with self.place.with_suffix(".lock").open("w") as turn:
+            fcntl.flock(turn, fcntl.LOCK_EX)
+            if not self.place.exists():
+                # In a thread: who asks may be within a loop.
+                with ThreadPoolExecutor(1) as pool:
+                    pool.submit(asyncio.run, _make(self.place)).result()
         return self.place
 
 
 async def _make(place: Path) -> None:
-    async with EmbeddedPostgres(place) as server:
+    half_made = place.with_suffix(".half")
+    async with EmbeddedPostgres(half_made) as server:
         await make_ready(server.url)
+    half_made.rename(place)
 
 
 PREPARED = Prepared()

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import os
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
@@ -17,6 +17,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import asyncpg
+import orjson
 
 from tests import secrecy
 from tests.prepared import PREPARED
@@ -91,13 +92,16 @@ class Switch:
             "admin__listen": "",
         } | settings
         self.process: subprocess.Popen[bytes] | None = None
-        self._log_from = 0
+        self._lines: list[dict[str, Any]] = []  # of the log since the last start, so far
+        self._read_to = 0
+        self._reading = threading.Lock()
 
     # The process.
 
     def start(self, *, stdout: int | None = None, wait: bool = True) -> Switch:
         """Start, and wait until it serves. Output goes to files in the folder."""
-        self._log_from = self.log_file.stat().st_size if self.log_file.exists() else 0
+        self._lines = []
+        self._read_to = self.log_file.stat().st_size if self.log_file.exists() else 0
         with self.log_file.open("ab") as out, self.error_file.open("ab") as errors:
             self.process = subprocess.Popen(
                 self.command,
@@ -171,12 +175,14 @@ class Switch:
 
     def lines(self, event: str | None = None, **fields: object) -> list[dict[str, Any]]:
         """The log lines since the last start: all, or those of an event with these fields."""
-        with self.log_file.open("rb") as file:
-            file.seek(self._log_from)
-            whole = file.read().rpartition(b"\n")[0].splitlines()
-        lines: list[dict[str, Any]] = [json.loads(line) for line in whole]
+        # Who waits looks again and again: what was read is not read anew.
+        with self._reading, self.log_file.open("rb") as file:
+            file.seek(self._read_to)
+            whole = b"".join(file.read().rpartition(b"\n")[:2])
+            self._lines += map(orjson.loads, whole.splitlines())
+            self._read_to += len(whole)
         wanted = fields if event is None else {"event": event, **fields}
-        return [line for line in lines if wanted.items() <= line.items()]
+        return [line for line in self._lines if wanted.items() <= line.items()]
 
     def wait_for(self, event: str, **fields: object) -> dict[str, Any]:
         """Wait for an event with these fields and give its last line."""

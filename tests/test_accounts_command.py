@@ -8,14 +8,13 @@ from pathlib import Path
 import click
 import pytest
 
-from switch.commands import main
 from switch.mask import mask_pan
 from tests.client import connected
 from tests.conftest import PostgresServer
 from tests.desk import WHY, Desk, demo_desk
 from tests.process import command, running
 from tests.traffic import PLAIN, code, purchase
-from tests.typed import typed
+from tests.typed import command_of, typed
 
 
 @pytest.fixture(scope="module")
@@ -218,7 +217,7 @@ def test_a_database_that_is_not_there() -> None:
 
 def _commands() -> Iterator[tuple[str, ...]]:
     for name in ("accounts", "cards"):
-        group = main.commands[name]
+        group = command_of(name)
         assert isinstance(group, click.Group)
         yield (name,)
         yield from ((name, verb) for verb in group.commands)

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from switch.commands import main, operator
+from switch.commands import operator
 from switch.mask import mask_pan
 from tests.conftest import PostgresServer
 from tests.desk import PLASTIC, WHY, Desk, demo_desk
 from tests.process import as_setting
 from tests.traffic import PLAIN, load_card
-from tests.typed import typed
+from tests.typed import commands, typed
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +105,7 @@ def test_a_pan_has_one_card(desk: Desk) -> None:
     line = desk.refused("cards create --account acc-0000002", *PLASTIC, *WHY, told=NEXT)
     assert "a card has this PAN already" in line
     assert NEXT not in line
-    offered = {name for group in main.commands.values() for name in getattr(group, "commands", ())}
+    offered = {name for group in commands().values() for name in getattr(group, "commands", ())}
     assert [] == [name for name in offered if "pin" in name and name != "reset-pin-tries"]
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import json
 import subprocess
+import sys
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 
 import asyncpg
@@ -13,6 +15,8 @@ import pytest
 
 from specs.spec import known
 from specs.spec import load as load_spec
+from switch.commands import base, main
+from switch.commands.base import PLACES
 from switch.mask import mask_pan
 from switch.wire.message import Message, encode
 from tests.client import connected
@@ -214,6 +218,39 @@ def test_every_command_helps_with_an_example(words: tuple[str, ...], asking: str
     assert (0, "") == (said.exit_code, said.stderr)
     assert "Example: " in said.stdout
     assert " ".join(("switch", *words)) in said.stdout.partition("Example: ")[2]
+
+
+def test_every_command_is_where_it_is_looked_for() -> None:
+    """The files of a command are those that it, or what belongs to it, is written in."""
+    for file in Path(base.__file__).parent.glob("*.py"):
+        import_module(f"switch.commands.{file.stem}")
+    assert PLACES.keys() == main.commands.keys()
+    for name, one in main.commands.items():
+        parts = getattr(one, "commands", {name: one}).values()
+        written_in = {part.callback.__module__.rpartition(".")[2] for part in parts}
+        assert set(PLACES[name]) == written_in, name
+
+
+@pytest.mark.parametrize(
+    ("word", "file", "absent"),
+    [("run", "serving", "switch.operate.simulate"), ("describe", "messages", "asyncpg")],
+)
+def test_what_is_not_needed_is_not_imported(
+    word: str, file: str, absent: str, tmp_path: Path
+) -> None:
+    """A switch starts without what replays and simulates; a message is told without a database."""
+    program = (
+        "import atexit, sys\natexit.register(lambda: print(*sys.modules, file=sys.stderr))\n"
+        f"from switch.commands import main\nmain(['{word}', '--help'])"
+    )
+    told = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=tmp_path, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=True,
+    )  # fmt: skip
+    imported = set(told.stderr.split())
+    files = {name for name in imported if name.startswith("switch.commands.")}
+    assert {f"switch.commands.{name}" for name in ("base", file)} == files
+    assert absent not in imported
 
 
 def test_without_a_command_the_help_is_shown() -> None:

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from switch.commands import main
 from switch.setting_sections import SECTIONS
 from tests.traffic import ROOT
+from tests.typed import commands
 
 PAGE = (ROOT / "docs/security.md").read_text()
 QUOTED = set(re.findall(r"`([^`\n]+)`", PAGE))
@@ -49,9 +49,9 @@ def test_a_command_that_is_named_is_one() -> None:
         words = text.split()
         if words[0] not in ("switch", "keys") or len(words) < 2:
             continue
-        group: Any = main
+        known: Any = commands()
         for word in words[words[0] == "switch" :]:
-            assert word in group.commands, text
-            group = group.commands[word]
-            if not hasattr(group, "commands"):
+            assert word in known, text
+            known = getattr(known[word], "commands", None)
+            if known is None:
                 break

@@ -4,9 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import click
 from click.testing import CliRunner, Result
 
 from switch.commands import main
+
+
+def command_of(name: str) -> click.Command | None:
+    """A command by its name."""
+    return main.get_command(click.Context(main), name)
+
+
+def commands() -> dict[str, click.Command]:
+    """All commands by their names."""
+    found = {name: command_of(name) for name in main.list_commands(click.Context(main))}
+    return {name: command for name, command in found.items() if command is not None}
 
 
 def typed(*words: str, told: str = "", settings: Mapping[str, object] | None = None) -> Result:

@@ -1,49 +1,5 @@
 """The `switch` command: what people type. A file here is a family of commands."""
 
-from switch.commands import (
-    accounts,
-    auditing,
-    card_controls,
-    cards,
-    clearing,
-    database,
-    dialects,
-    events,
-    keys,
-    maintaining,
-    messages,
-    replaying,
-    rules,
-    serving,
-    simulating,
-    tailing,
-    vault_keys,
-    watching,
-    why,
-    zone_keys,
-)
 from switch.commands.base import main
 
-__all__ = [
-    "accounts",
-    "auditing",
-    "card_controls",
-    "cards",
-    "clearing",
-    "database",
-    "dialects",
-    "events",
-    "keys",
-    "main",
-    "maintaining",
-    "messages",
-    "replaying",
-    "rules",
-    "serving",
-    "simulating",
-    "tailing",
-    "vault_keys",
-    "watching",
-    "why",
-    "zone_keys",
-]
+__all__ = ["main"]

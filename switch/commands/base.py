@@ -4,18 +4,41 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
+from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-import uvloop
 
-from switch import prepare
-from switch.operate.replay import ReplayError
-from switch.settings import Settings, SettingsError
+if TYPE_CHECKING:
+    from switch.settings import Settings
 
 EXIT_REFUSED, EXIT_DIFFERENT, EXIT_INTERRUPTED = 1, 2, 130
+
+#: The files beside this one that a command is made of.
+PLACES: Mapping[str, tuple[str, ...]] = {
+    "accounts": ("accounts",),
+    "audit": ("auditing",),
+    "cards": ("cards", "card_controls"),
+    "check": ("serving",),
+    "clearing": ("clearing",),
+    "database": ("database",),
+    "demo": ("serving",),
+    "describe": ("messages",),
+    "dialects": ("dialects",),
+    "events": ("events",),
+    "keys": ("keys", "vault_keys", "zone_keys"),
+    "maintain": ("maintaining",),
+    "migrate": ("serving",),
+    "replay": ("replaying",),
+    "rules": ("rules",),
+    "run": ("serving",),
+    "simulate": ("simulating",),
+    "tail": ("tailing",),
+    "top": ("watching",),
+    "why": ("why",),
+}
 
 
 class Refusal(click.ClickException):
@@ -23,7 +46,20 @@ class Refusal(click.ClickException):
 
 
 class Commands(click.Group):
-    """A group whose every refusal, click's own included, is one line and an exit code."""
+    """A group whose every refusal, click's own included, is one line and an exit code.
+
+    Only the command that is typed is imported: a switch starts without what replays and simulates.
+    """
+
+    def list_commands(self, _: click.Context) -> list[str]:
+        """The names, in order."""
+        return sorted(PLACES)
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        """The command of a name, from its files; None where there is none."""
+        for place in PLACES.get(name, ()):
+            import_module(f"switch.commands.{place}")
+        return super().get_command(context, name)
 
     def main(self, *args: Any, **options: Any) -> Any:
         try:
@@ -41,6 +77,12 @@ class Commands(click.Group):
 
 def to_the_end(work: Coroutine[Any, Any, Any]) -> Any:
     """Run to the end; a refusal is one line and an exit code, never a traceback."""
+    # Imported where work begins: `describe` and `tail` wait for no database driver.
+    import uvloop
+
+    from switch import prepare
+    from switch.operate.replay import ReplayError
+
     try:
         return uvloop.run(work)
     except (*prepare.REFUSALS, prepare.StartError, ReplayError) as error:
@@ -50,6 +92,8 @@ def to_the_end(work: Coroutine[Any, Any, Any]) -> Any:
 
 
 def settings_of(config: Path | None) -> Settings:
+    from switch.settings import Settings, SettingsError
+
     try:
         return Settings.load(config)
     except SettingsError as error:

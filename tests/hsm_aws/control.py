@@ -16,8 +16,6 @@ from typing import Any
 from unittest import mock
 
 import boto3
-from moto.moto_server.threaded_moto_server import ThreadedMotoServer
-from moto.paymentcryptography.models import paymentcryptography_backends
 
 from keys.keyfile import Key, KeyEntry
 from tests.contract.keys import KEYS
@@ -51,6 +49,8 @@ class ControlPlane:
     """moto's control plane with keys in it."""
 
     def __init__(self, url: str) -> None:
+        from moto.paymentcryptography.models import paymentcryptography_backends
+
         self.url = url
         self._client = boto3.client(
             "payment-cryptography",
@@ -96,6 +96,8 @@ def entries(held: Mapping[str, Held]) -> dict[str, KeyEntry]:
 @contextmanager
 def control_plane(keys: Mapping[str, Key] = KEYS) -> Iterator[tuple[ControlPlane, dict[str, Held]]]:
     """Run moto's server with these keys, and give it with what each became."""
+    from moto.moto_server.threaded_moto_server import ThreadedMotoServer  # takes seconds
+
     logging.getLogger("werkzeug").setLevel(logging.ERROR)  # a line for each request
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()

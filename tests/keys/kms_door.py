@@ -13,7 +13,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TypeVar
 
 import boto3
-from moto.server import ThreadedMotoServer
 
 REGION = "eu-central-1"
 ALIAS = "alias/vault"
@@ -131,6 +130,8 @@ class Visitor(BaseHTTPRequestHandler):
 @contextlib.contextmanager
 def moto_kms() -> Iterator[tuple[str, int]]:
     """Moto's KMS with one key under `ALIAS`: its host and port."""
+    from moto.server import ThreadedMotoServer  # seconds, for those alone who need it
+
     logging.getLogger("werkzeug").setLevel(logging.CRITICAL)
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import string
+from functools import cache
 from pathlib import Path
 
 from hypothesis import strategies as st
@@ -46,6 +47,7 @@ def spec_of(wire_format: str) -> str:
     return generic.get(wire_format, wire_format)
 
 
+@cache
 def golden_formats() -> dict[str, list[tuple[Message, bytes]]]:
     """The messages of nine wire formats by another implementation, by format."""
     formats: dict[str, list[tuple[Message, bytes]]] = {}
@@ -69,6 +71,7 @@ def head(spec: Spec, numbers: set[int]) -> bytes:
     )
 
 
+@cache
 def values(field: Field) -> st.SearchStrategy[str]:
     """Values that a field may hold."""
     longest = min(field.length, _SHORT)
@@ -90,8 +93,16 @@ def values(field: Field) -> st.SearchStrategy[str]:
 @st.composite
 def messages(draw: st.DrawFn, spec: Spec) -> Message:
     """Messages that a dialect can carry."""
-    numbers = draw(
-        st.sets(st.sampled_from([n for n in spec.fields if n not in (1, 65)]), max_size=20)
-    )
+    numbers = draw(_numbers(spec))
     fields = {number: draw(values(spec.fields[number])) for number in sorted(numbers)}
-    return Message(draw(st.from_regex(rf"{spec.version}[0-9]{{3}}", fullmatch=True)), fields)
+    return Message(draw(_mtis(spec.version)), fields)
+
+
+@cache
+def _numbers(spec: Spec) -> st.SearchStrategy[set[int]]:
+    return st.sets(st.sampled_from([n for n in spec.fields if n not in (1, 65)]), max_size=20)
+
+
+@cache
+def _mtis(version: str) -> st.SearchStrategy[str]:
+    return st.from_regex(rf"{version}[0-9]{{3}}", fullmatch=True)
