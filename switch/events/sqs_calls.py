@@ -59,7 +59,7 @@ class SqsCalls:
             call.join(max(0.0, give_up - time.monotonic()))
         self._hung += [call for call in calls if call.is_alive()]
         late = SinkUnavailable(f"sqs: no answer in {seconds:.0f} s")
-        return [call.outcome or late for call in calls]
+        return [late if call.outcome is None else call.outcome for call in calls]
 
     def close(self) -> None:
         """Close what connections there are."""

@@ -46,7 +46,7 @@ def test_a_batch_has_one_event_an_account(sink: SqsSink, queue: Queue, gate: Sqs
     for batch in gate.batches:
         assert len(batch) <= 10
         assert len(batch) == len({entry["MessageGroupId"] for entry in batch})
-    assert [3, 3, 3, 1, 1] == waves(gate.batches)
+    assert [3, 3, 1, 1, 1] == waves(gate.batches)
 
 
 def waves(batches: Sequence[Sequence[dict[str, Any]]]) -> list[int]:
