@@ -53,6 +53,7 @@ class Publisher:
         self.lag_seconds = 0.0  #: how long the oldest event has waited
         self._down_since: float | None = None
         self._pause = PAUSE_FIRST
+        self._measured_at = 0.0
 
     async def run(self) -> None:
         """Publish until it is cancelled. A sink or a database that is down is waited for."""
@@ -64,6 +65,8 @@ class Publisher:
                         await self._serve(outbox)
                 except NOT_CONNECTED as error:  # a statement's own errors among them
                     problem = f"database: {type(error).__name__}"
+                except Exception as error:  # noqa: BLE001 - whatever it is, it must go on
+                    problem = type(error).__name__
                 await self._failed(problem)
         finally:
             self._sink.close()
@@ -88,10 +91,11 @@ class Publisher:
             await self._measure(outbox, await outbox.published())
             await asyncio.sleep(TURN_SECONDS)
         self.is_leader = True
-        published = await outbox.published()
-        measured_at = 0.0
+        published, settled = await outbox.published(), 0
         while True:
-            stretch = await outbox.stretch(published, await outbox.settled(), self._batch_max)
+            if settled <= published:
+                settled = await outbox.settled()
+            stretch, reached = await self._read(outbox, published, settled)
             if stretch:
                 try:
                     self._sink.publish([event_of(row) for row in stretch])
@@ -99,19 +103,29 @@ class Publisher:
                     await self._measure(outbox, published)
                     await self._failed(str(error))
                     continue
-                if not await outbox.move(published, stretch[-1].number):
-                    return  # the lock was lost and taken: who has it went on
-                published = stretch[-1].number
-                self.published += len(stretch)
+            if reached > published and not await outbox.move(published, reached):
+                return  # the lock was lost and taken: who has it went on
+            published = reached
+            self.published += len(stretch)
             self._up()
-            if not stretch or time.monotonic() - measured_at > POLL_SECONDS:
+            if not stretch or time.monotonic() - self._measured_at > POLL_SECONDS:
                 await self._measure(outbox, published)
-                measured_at = time.monotonic()
             await asyncio.sleep(BREATH_SECONDS if stretch else POLL_SECONDS)
 
+    async def _read(
+        self, outbox: Outbox, published: int, settled: int
+    ) -> tuple[list[OutboxRow], int]:
+        """The next stretch, and the number up to which nothing else is to be published."""
+        if settled <= published:
+            return [], published
+        stretch = await outbox.stretch(published, settled, self._batch_max)
+        # What was rolled back has a number and no event.
+        return stretch, stretch[-1].number if len(stretch) == self._batch_max else settled
+
     async def _measure(self, outbox: Outbox, published: int) -> None:
-        self.lag_seconds = await outbox.waiting_seconds(published)
-        self.lag = max(0, await outbox.last() - published) if self.lag_seconds else 0
+        self._measured_at = time.monotonic()
+        self.lag = max(0, await outbox.last() - published)
+        self.lag_seconds = await outbox.waiting_seconds(published) if self.lag else 0.0
 
     async def _failed(self, problem: str) -> None:
         self.failures += 1

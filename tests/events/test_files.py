@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -37,15 +38,16 @@ def test_half_a_line_is_cut_off(tmp_path: Path, torn: str) -> None:
     """What a killed process began to write is published again, so it goes."""
     whole = '{"n":   1}\n{"n":   2}\n'
     (tmp_path / NAME).write_text(whole + torn)
-    FileSink(tmp_path, bytes_max=1_000, kept=2).publish([event(3)])
+    with closing(FileSink(tmp_path, bytes_max=1_000, kept=2)) as sink:
+        sink.publish([event(3)])
     assert f'{whole}{{"n":   3}}\n' == (tmp_path / NAME).read_text()
 
 
 def test_files_are_set_aside(tmp_path: Path) -> None:
     """A file that is full is followed by another, and the oldest goes."""
-    sink = FileSink(tmp_path, bytes_max=22, kept=2)
-    for number in range(1, 10):
-        sink.publish([event(number)])
+    with closing(FileSink(tmp_path, bytes_max=22, kept=2)) as sink:
+        for number in range(1, 10):
+            sink.publish([event(number)])
     assert {NAME, f"{NAME}.1", f"{NAME}.2"} == {path.name for path in tmp_path.iterdir()}
     assert [f'{{"n":{number:4}}}' for number in (5, 6, 7, 8, 9)] == lines(tmp_path)
 
@@ -57,5 +59,6 @@ def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     with pytest.raises(SinkUnavailable, match=r"events\.jsonl: (File exists|Not a directory)"):
         sink.publish([event(1)])
     (tmp_path / "events").unlink()
-    sink.publish([event(1)])
+    with closing(sink):
+        sink.publish([event(1)])
     assert ['{"n":   1}'] == lines(tmp_path / "events")

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 
 import asyncpg
 import pytest
+import pytest_asyncio
 
 from switch.ledger.lane import SESSION
 from switch.ledger.outbox import Outbox
@@ -16,7 +17,7 @@ pytest_plugins = ["tests.ledger.fixtures"]
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="module")
 async def other(shared_database: str) -> AsyncIterator[Books]:
     """A second connection to the same books."""
     connection = await asyncpg.connect(shared_database, server_settings=SESSION)
@@ -24,7 +25,7 @@ async def other(shared_database: str) -> AsyncIterator[Books]:
     await connection.close()
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="module")
 async def outbox(shared_database: str) -> AsyncIterator[Outbox]:
     """The outbox over a connection of its own."""
     connection = await asyncpg.connect(shared_database)

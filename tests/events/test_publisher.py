@@ -16,12 +16,23 @@ import pytest
 
 from switch.events import publisher as publishing
 from switch.events.event import Event
-from switch.events.publisher import Publisher
+from switch.events.publisher import OnEvent, Publisher
 from switch.events.sink import SinkUnavailable
 from switch.ledger.outbox import Outbox
 from tests.events.rebuilding import check, kept, rebuilt
 from tests.ledger.support import Books, ask
 from tests.process import COMMAND, as_setting, environment, eventually
+
+Told = list[tuple[str, dict[str, Any]]]
+
+
+def noting(told: Told) -> OnEvent:
+    """Note what operators are told."""
+
+    def note(name: str, /, **fields: Any) -> None:
+        told.append((name, fields))
+
+    return note
 
 
 class Shelf:
@@ -59,7 +70,7 @@ async def books(database: str) -> AsyncIterator[Books]:
 
 
 @pytest.fixture
-def told() -> list[tuple[str, dict[str, Any]]]:
+def told() -> Told:
     """What the publisher told."""
     return []
 
@@ -107,16 +118,14 @@ async def test_it_goes_on_where_it_stopped(books: Books, database: str) -> None:
 
 
 async def test_a_sink_that_is_down_is_waited_for(
-    books: Books, database: str, told: list[tuple[str, dict[str, Any]]],
+    books: Books, database: str, told: Told,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     """Decisions go on, the same stretch is tried again, and what waits is seen."""
     monkeypatch.setattr(publishing, "PAUSE_FIRST", 0.01)
     shelf = Shelf()
     shelf.is_shut = True
-    publisher = Publisher(
-        database, shelf, batch_max=3, on_event=lambda name, **fields: told.append((name, fields))
-    )
+    publisher = Publisher(database, shelf, batch_max=3, on_event=noting(told))
     ids = await bought(books, 7)
     async with at_work(publisher):
         await eventually(lambda: _true(publisher.failures > 2))
@@ -137,15 +146,13 @@ async def test_a_sink_that_is_down_is_waited_for(
 
 
 async def test_a_database_that_goes_is_come_back_to(
-    books: Books, database: str, told: list[tuple[str, dict[str, Any]]],
+    books: Books, database: str, told: Told,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     """Its connection is cut; it takes another one, and its turn."""
     monkeypatch.setattr(publishing, "PAUSE_FIRST", 0.01)
     shelf = Shelf()
-    publisher = Publisher(
-        database, shelf, batch_max=3, on_event=lambda name, **fields: told.append((name, fields))
-    )
+    publisher = Publisher(database, shelf, batch_max=3, on_event=noting(told))
     async with at_work(publisher):
         await eventually(lambda: _true(publisher.is_leader))
         await books.connection.execute(

@@ -62,6 +62,7 @@ async def prepare(url: str) -> None:
     await migrate(with_path(url))
     books = await Books.open(url)
     await books.connection.execute(QUERIES["make_partitions"], 12)
+    await books.connection.execute("CREATE TABLE events_later PARTITION OF events DEFAULT")
     await arrange(books)
     await books.connection.close()
 
