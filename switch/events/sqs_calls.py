@@ -7,6 +7,7 @@ SDK are for one read, and a peer that sends a byte now and then would keep it fo
 
 from __future__ import annotations
 
+import os
 import re
 import threading
 import time
@@ -35,7 +36,8 @@ class SqsCalls:
 
     def __init__(self, *, region: str = "", endpoint_url: str = "") -> None:
         """Without a region, that of the environment; without an address, that of the region."""
-        self._region, self._endpoint_url = region or None, endpoint_url or None
+        self._region = region or os.environ.get("AWS_REGION")
+        self._endpoint_url = endpoint_url or None
         self._lock = threading.Lock()
         self._client: Any = None
         self._hung: list[_Call] = []
