@@ -70,7 +70,7 @@ def test_a_call_is_no_larger_than_sqs_takes(sink: SqsSink, queue: Queue, gate: S
 
 
 @settings(
-    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(
     accounts=st.lists(st.sampled_from("abcdefgh"), min_size=1, max_size=30),
