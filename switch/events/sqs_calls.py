@@ -12,6 +12,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from switch.events.sink import SinkUnavailable
@@ -117,7 +118,7 @@ class _Call(threading.Thread):
         asked: Mapping[str, Any],
     ) -> None:
         super().__init__(name="sqs", daemon=True)
-        self._work = lambda: answered(operation, asked)
+        self._work = partial(answered, operation, asked)
         self.outcome: Answer | SinkUnavailable | None = None
 
     def run(self) -> None:
