@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import os
 import sqlite3
 import sys
 import time
@@ -58,7 +59,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("queue_url")
     parser.add_argument("database", help="an SQLite file; it is made where there is none")
-    parser.add_argument("--region", help="else AWS_REGION")
+    parser.add_argument("--region", default=os.environ.get("AWS_REGION"), help="else AWS_REGION")
     parser.add_argument("--endpoint-url", help="of a VPC endpoint, or of a simulator")
     arguments = parser.parse_args()
     sqs = boto3.client("sqs", region_name=arguments.region, endpoint_url=arguments.endpoint_url)

@@ -7,10 +7,12 @@ SDK are for one read, and a peer that sends a byte now and then would keep it fo
 
 from __future__ import annotations
 
+import os
 import re
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from switch.events.sink import SinkUnavailable
@@ -35,7 +37,8 @@ class SqsCalls:
 
     def __init__(self, *, region: str = "", endpoint_url: str = "") -> None:
         """Without a region, that of the environment; without an address, that of the region."""
-        self._region, self._endpoint_url = region or None, endpoint_url or None
+        self._region = region or os.environ.get("AWS_REGION")
+        self._endpoint_url = endpoint_url or None
         self._lock = threading.Lock()
         self._client: Any = None
         self._hung: list[_Call] = []
@@ -59,7 +62,7 @@ class SqsCalls:
             call.join(max(0.0, give_up - time.monotonic()))
         self._hung += [call for call in calls if call.is_alive()]
         late = SinkUnavailable(f"sqs: no answer in {seconds:.0f} s")
-        return [call.outcome or late for call in calls]
+        return [late if call.outcome is None else call.outcome for call in calls]
 
     def close(self) -> None:
         """Close what connections there are."""
@@ -115,7 +118,7 @@ class _Call(threading.Thread):
         asked: Mapping[str, Any],
     ) -> None:
         super().__init__(name="sqs", daemon=True)
-        self._work = lambda: answered(operation, asked)
+        self._work = partial(answered, operation, asked)
         self.outcome: Answer | SinkUnavailable | None = None
 
     def run(self) -> None:

@@ -31,7 +31,7 @@ def sink_of(gate: SqsDoor, url: str, told: Told, region: str = REGION) -> SqsSin
         url,
         region=region,
         endpoint_url=gate.url,
-        on_event=lambda name, **fields: told.append((name, fields)),
+        on_event=lambda name, /, **fields: told.append((name, fields)),
     )
 
 

@@ -13,7 +13,7 @@ from tests.events.sqs_door import Queue, SqsDoor, sqs_door
 from tests.process import until
 
 #: How long SQS waits for a consumer before another one gets the message, seconds.
-VISIBILITY = {"VisibilityTimeout": "1"}
+VISIBILITY = "1"
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def test_an_event_counts_once(gate: SqsDoor, moto: tuple[str, int], tmp_path: Pa
     """What is there twice, comes to another consumer because its first one hangs, or again because
     that one was killed between its commit and the deletion: it counts once, and the queue empties.
     """
-    queue = Queue(moto, **VISIBILITY)
+    queue = Queue(moto, VisibilityTimeout=VISIBILITY)
     first = event(1, "a", 5000, 0, (5000, 0))
     for body, account, once in (
         (first, "a", "1"),
@@ -84,7 +84,7 @@ def test_what_cannot_be_read_goes_to_the_dead_letters(
     """
     dead = Queue(moto)
     policy = {"deadLetterTargetArn": dead.arn, "maxReceiveCount": 2}
-    queue = Queue(moto, RedrivePolicy=json.dumps(policy), **VISIBILITY)
+    queue = Queue(moto, RedrivePolicy=json.dumps(policy), VisibilityTimeout=VISIBILITY)
     unreadable = ["4761739000000012", json.dumps({"version": 99, "event_id": "2", "account": "a"})]
     for number, body in enumerate(unreadable):
         queue.send(body, group="a", once=f"unreadable {number}")

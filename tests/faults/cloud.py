@@ -13,7 +13,7 @@ import asyncpg
 
 from tests.events.consuming import Balances
 from tests.events.sqs_door import Queue, SqsDoor, client_of, sqs_door
-from tests.keys.kms_door import ALIAS, REGION, KmsDoor, door
+from tests.keys.kms_door import REGION, KmsDoor, door
 from tests.process import Switch, as_setting, free_port
 from tests.traffic import ROOT
 from tests.typed import typed
@@ -52,8 +52,7 @@ class Cloud:
 @contextlib.contextmanager
 def cloud(moto: tuple[str, int], database: str, folder: Path) -> Iterator[Cloud]:
     """All of it; the switch is not started."""
-    key = client_of(moto, "kms")
-    key.create_alias(AliasName=ALIAS, TargetKeyId=key.create_key()["KeyMetadata"]["KeyId"])
+    kms_key: str = client_of(moto, "kms").create_key()["KeyMetadata"]["KeyId"]
     dead_letters = Queue(moto)
     policy = {"deadLetterTargetArn": dead_letters.arn, "maxReceiveCount": 50}
     queue = Queue(moto, RedrivePolicy=json.dumps(policy), VisibilityTimeout="2")
@@ -63,7 +62,7 @@ def cloud(moto: tuple[str, int], database: str, folder: Path) -> Iterator[Cloud]
             "vault__kms_endpoint_url": kms.url,
         }
         keys = folder / "keys.toml"
-        made = [typed(*_generating(name), settings=vault).stdout for name in VAULT_KEYS]
+        made = [typed(*_generating(name, kms_key), settings=vault).stdout for name in VAULT_KEYS]
         keys.write_text("\n".join([(ROOT / "keys/dev/keys.toml").read_text(), *made]))
         settings = vault | {
             "database__url": as_setting(database),
@@ -87,8 +86,8 @@ def cloud(moto: tuple[str, int], database: str, folder: Path) -> Iterator[Cloud]
             switch.end()
 
 
-def _generating(name: str) -> list[str]:
+def _generating(name: str, kms_key: str) -> list[str]:
     return [
         "keys", "vault-generate", name, "--kind", VAULT_KEYS[name], "--version", "02",
-        "--kms-key", ALIAS,
+        "--kms-key", kms_key,
     ]  # fmt: skip

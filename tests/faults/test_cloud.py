@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
@@ -59,7 +60,7 @@ def test_balances_from_events_alone(here: Cloud) -> None:
         consumer.start()
         simulation = playing(here)
         for second, dies in ((2, consumer), (4, here.switch)):
-            until(lambda at=second: has_played(here, at), f"second {second} of a simulation")
+            until(partial(has_played, here, second), f"second {second} of a simulation")
             dies.kill()
             dies.start()
         figures: dict[str, Any] = json.loads(simulation.communicate(timeout=60)[0])
