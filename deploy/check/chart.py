@@ -71,7 +71,7 @@ MISTAKES: dict[str, Mistake] = {
     ),
     "no limit of memory": (
         "templates/_command.tpl",
-        lambda text: text.replace("limits: {memory: 512Mi}\n", ""),
+        lambda text: text.replace("limits: {memory: 512Mi}", "limits: {}"),
         "memory",
     ),
     "a pod killed while it drains": (

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from deploy.check.chart_facts import settings_of, settings_text
+from deploy.check.chart_facts import settings_text
 from deploy.check.manifests import Release
 
 #: How long one command may take, in seconds.
 PATIENCE_SECONDS = 60
 
-#: Keys that an HSM elsewhere has: their check values are looked at when it is asked.
+#: A key that an HSM elsewhere has: its check value is looked at when that is asked.
 ELSEWHERE = """
 [zpk]
 aws = "alias/zpk"
@@ -26,70 +26,94 @@ kcv = "5CA55B"
 """
 
 
+class NotMade(Exception):
+    """Something to check with cannot be made here: which, and what to do."""
+
+
 def problems(release: Release, root: Path) -> Iterator[str]:
     """What the switch would refuse the release's settings for."""
-    switch = root / ".venv/bin/switch"
-    if not switch.exists():
-        yield "switch check: there is no .venv/bin/switch: make setup"
-        return
+    _, pod = release.serving()
+    mounts = tuple(mount["mountPath"] for mount in pod.containers[0]["volumeMounts"])
+    try:
+        refusal = _refusal(settings_text(release), mounts, root)
+    except NotMade as error:
+        refusal = str(error)
+    if refusal:
+        yield f"switch check: {refusal}"
+
+
+@functools.cache
+def _refusal(settings: str, mounts: tuple[str, ...], root: Path) -> str:
+    """The line that settings are refused with, empty where they are not."""
     with tempfile.TemporaryDirectory() as folder:
         pod = Path(folder)
-        text = settings_text(release).replace("/etc/switch/", f"{pod}/etc/")
-        settings = pod / "switch.toml"
-        settings.write_text(text.replace("/var/lib/switch/", f"{pod}/lib/"))
-        _lay_secrets(release, root, pod)
-        ran = _run(str(switch), "check", "--config", str(settings), root=root)
-        if ran.returncode != 0:
-            yield f"switch check: {ran.stderr.strip().replace(str(pod), '')}"
+        file = pod / "switch.toml"
+        moved = settings.replace("/etc/switch/", f"{pod}/etc/switch/")
+        file.write_text(moved.replace("/var/lib/switch/", f"{pod}/var/lib/switch/"))
+        for mount in mounts:
+            if mount.startswith("/etc/switch/"):
+                _lay_secret(pod / mount.removeprefix("/"), root)
+        ran = _switch(root, "check", "--config", str(file))
+        return ran.stderr.strip().replace(str(pod), "") if ran.returncode else ""
 
 
-def _lay_secrets(release: Release, root: Path, pod: Path) -> None:
-    """Files in the place of the Secrets: made here, and worth nothing."""
-    _, serving = release.serving()
-    mounts = [m for m in serving.containers[0]["volumeMounts"] if m["mountPath"].startswith("/etc")]
-    for mount in mounts:
-        place = pod / "etc" / Path(mount["mountPath"]).relative_to("/etc/switch")
-        place.mkdir(parents=True)
-        (place / "token").write_text("0123456789abcdef" * 4)
-        _certificate(place)
-        for file in place.iterdir():
-            file.chmod(0o640)
-    if "keys" in settings_of(release)["hsm"]:
-        _lay_keys(root, pod / "etc/keys")
+def _lay_secret(place: Path, root: Path) -> None:
+    """Files in the place of a Secret, whichever it is: made here, and worth nothing."""
+    certificate, key = _pair()
+    protection, keys = _keys(root)
+    place.mkdir(parents=True)
+    for name, text in (
+        ("token", "0123456789abcdef" * 4), ("kbpk", protection), ("keys.toml", keys),
+        ("tls.crt", certificate), ("ca.crt", certificate), ("tls.key", key),
+    ):  # fmt: skip
+        (place / name).write_text(text)
+        (place / name).chmod(0o640)
 
 
-def _lay_keys(root: Path, place: Path) -> None:
-    """A key file with vault keys under a protection key of our own, as production wants it."""
-    (place / "kbpk").write_text(os.urandom(32).hex())
-    (place / "kbpk").chmod(0o640)
-    keys = place / "keys.toml"
-    keys.write_text(ELSEWHERE)
-    for name, kind in (("pan_token", "token"), ("pan_data", "data")):
-        ran = _run(
-            str(root / ".venv/bin/switch"), "keys", "vault-generate", name, "--kind", kind,
-            root=root, SWITCH_HSM__KEYS=str(keys), SWITCH_HSM__KBPK_FILE=str(place / "kbpk"),
+@functools.cache
+def _keys(root: Path) -> tuple[str, str]:
+    """A protection key, and a key file with the vault's keys under it: none that is published."""
+    protection, tables = os.urandom(32).hex(), ELSEWHERE
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "kbpk"
+        file.touch(0o600)
+        file.write_text(protection)
+        for name, kind in (("pan_token", "token"), ("pan_data", "data")):
+            words = ("keys", "vault-generate", name, "--kind", kind, "--version", "01")
+            ran = _switch(root, *words, SWITCH_HSM__KBPK_FILE=str(file))
+            if ran.returncode:
+                raise NotMade(ran.stderr.strip())
+            tables += ran.stdout
+    return protection, tables
+
+
+@functools.cache
+def _pair() -> tuple[str, str]:
+    """A certificate that vouches for itself, and its key."""
+    if shutil.which("openssl") is None:
+        raise NotMade("openssl is not installed")
+    with tempfile.TemporaryDirectory() as folder:
+        certificate, key = Path(folder) / "crt", Path(folder) / "key"
+        _run(
+            "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+            "-nodes", "-days", "2", "-subj", "/CN=switch", "-keyout", str(key),
+            "-out", str(certificate),
         )  # fmt: skip
-        keys.write_text(keys.read_text() + ran.stdout)
+        return certificate.read_text(), key.read_text()
 
 
-def _certificate(place: Path) -> None:
-    """One that vouches for itself, as its own CA, under the names that Secrets have."""
-    openssl = shutil.which("openssl")
-    if openssl is None:
-        sys.exit("openssl is needed: install it")
-    _run(
-        openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
-        "-days", "2", "-subj", "/CN=switch", "-keyout", str(place / "tls.key"),
-        "-out", str(place / "tls.crt"), root=place,
-    )  # fmt: skip
-    shutil.copy(place / "tls.crt", place / "ca.crt")
+def _switch(root: Path, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    command = root / ".venv/bin/switch"
+    if not command.exists():
+        raise NotMade(f"there is no {command.relative_to(root)}: make setup")
+    return _run(str(command), *words, PYTHONPATH=str(root), **variables)
 
 
-def _run(*words: str, root: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+def _run(*words: str, **variables: str) -> subprocess.CompletedProcess[str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("SWITCH_")}
     return subprocess.run(  # noqa: S603 - our own commands
         words,
-        env={**kept, "PYTHONPATH": str(root), **variables},
+        env=kept | variables,
         capture_output=True,
         text=True,
         timeout=PATIENCE_SECONDS,

@@ -24,7 +24,9 @@ spec:
           value: ""
         - name: SWITCH_DATABASE__URL
           valueFrom:
-            secretKeyRef: {name: {{ .database.name }}, key: {{ .database.key }}}
+            secretKeyRef:
+              name: {{ required (printf "%s: the Secret with its database URL has no name" .component) .database.name }}
+              key: {{ .database.key }}
       resources:
         requests: {cpu: 100m, memory: 128Mi}
         limits: {memory: 512Mi}
