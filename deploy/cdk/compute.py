@@ -33,6 +33,12 @@ _TOLD = [
     eks.ClusterLoggingTypes.CONTROLLER_MANAGER,
     eks.ClusterLoggingTypes.SCHEDULER,
 ]
+_AWS_POLICY = "arn:<AWS::Partition>:iam::aws:policy/"
+_CLUSTER_POLICIES = (
+    "AmazonEKSClusterPolicy", "AmazonEKSComputePolicy", "AmazonEKSBlockStoragePolicy",
+    "AmazonEKSLoadBalancingPolicy", "AmazonEKSNetworkingPolicy", "AmazonEKSWorkerNodePolicy",
+    "AmazonEC2ContainerRegistryReadOnly",
+)  # fmt: skip
 
 
 class Compute(Stack):
@@ -69,6 +75,11 @@ class Compute(Stack):
             default_capacity_type=eks.DefaultCapacityType.AUTOMODE,
             compute=eks.ComputeConfig(node_pools=["system", "general-purpose"]),
             bootstrap_cluster_creator_admin_permissions=False,
+        )
+        acknowledge(
+            self.cluster,
+            "AWS's own policies of a cluster in Auto Mode and of its nodes: EKS asks for these",
+            *(f"AwsSolutions-IAM4[Policy::{_AWS_POLICY}{policy}]" for policy in _CLUSTER_POLICIES),
         )
         self.cluster.node.add_dependency(control)
         self._people()
@@ -110,7 +121,6 @@ class Compute(Stack):
 
     def _logs_go_out(self) -> None:
         """What pods write on standard output goes to their log group, by AWS's own agent."""
-        arn = "arn:<AWS::Partition>:iam::aws:policy/CloudWatchAgentServerPolicy"
         policy = iam.ManagedPolicy.from_aws_managed_policy_name("CloudWatchAgentServerPolicy")
         agent = iam.Role(
             self,
@@ -119,7 +129,9 @@ class Compute(Stack):
             managed_policies=[policy],
         )
         acknowledge(
-            agent, "AWS's own policy for its own agent", f"AwsSolutions-IAM4[Policy::{arn}]"
+            agent,
+            "AWS's own policy for its own agent",
+            f"AwsSolutions-IAM4[Policy::{_AWS_POLICY}CloudWatchAgentServerPolicy]",
         )
         eks.CfnAddon(
             self,

@@ -46,7 +46,7 @@ class Edge(Stack):
             self,
             "Schemes",
             vpc=network.vpc,
-            description="The schemes' own addresses, each to its port",
+            description="Addresses of the schemes, each to its port",
             allow_all_outbound=False,
         )
         self.balancer = self._balancer(site, network)

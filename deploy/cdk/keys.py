@@ -14,6 +14,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
+from deploy.cdk.acknowledged import acknowledge
 from deploy.cdk.payment import PaymentKeys
 from deploy.cdk.site import Region, Site
 
@@ -52,6 +53,11 @@ class Keys(Stack):
             "Switch",
             description="The switch's pods: exactly what it calls",
             assumed_by=iam.SessionTagsPrincipal(iam.ServicePrincipal("pods.eks.amazonaws.com")),
+        )
+        acknowledge(
+            self.switch,
+            "What it may do is one role's own, and read beside it: a policy apart would be shared",
+            "PCI.DSS.321-IAMNoInlinePolicy",
         )
         self.database = self._service_key("Database", "rds")
         self.queue = self._service_key("Queue", "sqs")

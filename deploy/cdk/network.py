@@ -60,15 +60,28 @@ class Network(Stack):
             ],
             restrict_default_security_group=False,
         )
+        for address in self.vpc.node.find_all():
+            if isinstance(address, ec2.CfnEIP):  # on the allow-lists of schemes
+                address.apply_removal_policy(RemovalPolicy.RETAIN)
         acknowledge(
             self.vpc,
             "Nothing is in the default group; to close it CDK would bring a function of its own",
             "PCI.DSS.321-VPCDefaultSecurityGroupClosed",
         )
+        acknowledge(
+            self.vpc,
+            "Of the edge's subnets alone, where the load balancer is that schemes reach from outside",
+            "PCI.DSS.321-VPCNoUnrestrictedRouteToIGW",
+        )
+        acknowledge(
+            self.vpc,
+            "CDK's own role of the flow logs: it writes to their one log group",
+            "PCI.DSS.321-IAMNoInlinePolicy",
+        )
         self._flow_logs(site, region, logs_key)
         self.database = self._group("Database", "Aurora: from pods, operators and rotation alone")
         self.operators = self._group("Operators", "People: CloudShell in this VPC")
-        self.rotation = self._group("Rotation", "What changes the database's passwords")
+        self.rotation = self._group("Rotation", "What changes the passwords of the database")
         self.endpoints = self._group("Endpoints", "AWS from inside")
         for group in (self.operators, self.rotation):
             self.database.add_ingress_rule(group, ec2.Port.tcp(5432), "Postgres")

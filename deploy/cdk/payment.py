@@ -30,7 +30,7 @@ class PaymentKeys(Construct):
                 self._alias(key, f"{self._arn}:key/{site.standby_keys[key.name]}")
                 continue
             made = self._key(key, site.standby.name)
-            self._alias(key, made.attr_key_arn)
+            self._alias(key, made.attr_key_identifier)
             CfnOutput(stack, _camel(key.name), value=made.attr_key_identifier)
 
     def allow(self, switch: iam.Role) -> None:
