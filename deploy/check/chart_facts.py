@@ -128,7 +128,7 @@ def scales_by_what_is(release: Release, root: Path) -> Iterator[str]:
 
 def leads_somewhere(release: Release, _: Path) -> Iterator[str]:
     """Each Service selects the pods that serve, no others, by ports that they have."""
-    _, pod = release.serving()
+    pod = release.serving()[1]
     ports = {port["name"] for container in pod.containers for port in container["ports"]}
     for one in release.of("Service"):
         selector = one["spec"]["selector"]

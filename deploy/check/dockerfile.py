@@ -49,7 +49,8 @@ def stages_of(text: str) -> dict[str, Stage]:
     """All stages of a file by name, in order. Each is to have a name."""
     read = DockerfileParser(fileobj=io.BytesIO(text.encode())).structure
     found: dict[str, Stage] = {}
-    name, base, inside = "", "", []
+    name = base = ""
+    inside: list[Instruction] = []
     for one in (*read, {"instruction": "FROM", "value": "", "startline": 0}):
         if one["instruction"] == "COMMENT":
             continue

@@ -1,6 +1,5 @@
 """
-The Dockerfile: read by hadolint, and held to what an image of the switch must be. Nothing is built
-here; `make image` does that.
+The Dockerfile: read by hadolint, and held to what an image of the switch must be. Nothing is built.
 """
 
 from __future__ import annotations
@@ -156,7 +155,7 @@ FACTS: tuple[Callable[[Image], Iterator[str]], ...] = (
 
 def _sources_of(image: Image, target: str) -> list[Stage]:
     """The stages from which a target copies, each with those that it is made of."""
-    names = {copy.stage for copy in copies(image.stages[target]) if copy.stage}
+    names = {copy.stage for copy in copies(image.stages[target]) if copy.stage in image.stages}
     return [stage for name in names for stage in chain(image.stages, name)]
 
 
