@@ -4,6 +4,7 @@ BIN := .venv/bin
 MADE_FROM = .venv/.$(1)-$(shell cat pyproject.toml $(2) 2>/dev/null | cksum | cut -d' ' -f1)
 RUN := $(call MADE_FROM,run,requirements.lock)
 DEV := $(call MADE_FROM,dev,requirements-dev.lock)
+CLOUD := var/deploy/venv/.made-$(shell cat deploy/requirements.lock 2>/dev/null | cksum | cut -d' ' -f1)
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check install --no-compile
 
 # The tests start hundreds of processes: what these import is compiled once, also where the
@@ -11,8 +12,8 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check install --no-com
 PYTEST := PYTHONDONTWRITEBYTECODE= PYTHONPYCACHEPREFIX=$(CURDIR)/.venv/bytecode $(BIN)/python -m pytest -q
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check screenshots contract interop walkthroughs simulate faults soak \
-	soak-model bench bench-quick lock
+.PHONY: help setup run test check screenshots contract interop walkthroughs deploy-check simulate \
+	faults soak soak-model bench bench-quick lock
 
 help: ## say what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "make %-12s %s\n", $$1, $$2}'
@@ -60,6 +61,15 @@ interop: $(DEV) ## other people's implementations of the protocol against a runn
 walkthroughs: $(DEV) ## what README and docs/operating.md say is typed, in a fresh clone (needs curl)
 	$(BIN)/python -m tests.walkthroughs
 
+$(CLOUD): deploy/requirements.lock
+	$(PYTHON) -m venv --clear var/deploy/venv
+	var/deploy/venv/bin/python -m pip --quiet --disable-pip-version-check install \
+		--require-hashes --requirement deploy/requirements.lock
+	@touch $@
+
+deploy-check: $(DEV) $(CLOUD) ## what is in deploy/, without AWS, Kubernetes or a network (needs Node.js)
+	@var/deploy/venv/bin/python -m deploy.check
+
 simulate: $(DEV) ## a scheme's hour in a minute, while the database and the switch stop and die
 	$(PYTEST) tests/operate/simulate/test_simulation.py
 
@@ -83,3 +93,5 @@ lock: ## write the lock files anew from pyproject.toml (needs pip-tools)
 		--extra embedded --extra build -o requirements.lock pyproject.toml
 	pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-header --no-emit-options \
 		--extra embedded --extra build --extra pkcs11 --extra dev -o requirements-dev.lock pyproject.toml
+	pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-header --no-emit-options \
+		--no-emit-index-url -o deploy/requirements.lock deploy/requirements.in

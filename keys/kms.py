@@ -19,6 +19,7 @@ import asyncio
 import base64
 import binascii
 import re
+import os
 import threading
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -69,7 +70,9 @@ class Kms:
 
     def __init__(self, *, region: str = "", endpoint_url: str = "") -> None:
         """Without a region, that of the environment; without an address, that of the region."""
-        self._region, self._endpoint_url = region or None, endpoint_url or None
+        # boto3 itself reads only AWS_DEFAULT_REGION.
+        self._region = region or os.environ.get("AWS_REGION")
+        self._endpoint_url = endpoint_url or None
         self._client: Any = None
 
     def decrypt(self, entry: KeyEntry) -> Key:

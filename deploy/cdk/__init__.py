@@ -1,0 +1,1 @@
+"""AWS as code: two regions, seven stacks each. `app` builds them; docs/deploy.md deploys them."""
