@@ -18,8 +18,8 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
-import re
 import os
+import re
 import threading
 from collections.abc import Callable
 from typing import Any, TypeVar
