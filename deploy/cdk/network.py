@@ -70,7 +70,7 @@ class Network(Stack):
         )
         acknowledge(
             self.vpc,
-            "Of the edge's subnets alone, where the load balancer is that schemes reach from outside",
+            "Of the edge alone, where nothing is but the load balancer and NAT",
             "PCI.DSS.321-VPCNoUnrestrictedRouteToIGW",
         )
         acknowledge(

@@ -11,7 +11,7 @@ import pytest
 from deploy.cdk.payment_keys import ACTIONS, PAYMENT_KEYS
 from deploy.cdk.site import SiteError, load
 from keys.keyfile import read_entries
-from tests.deploy.queries import ROOT
+from tests.traffic import ROOT
 
 EXAMPLE = ROOT / "deploy/cdk/site.toml.example"
 
