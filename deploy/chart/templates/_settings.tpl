@@ -28,12 +28,12 @@ switch.toml from the tree of settings. JSON's strings, numbers, lists and truth 
 
 {{/*
 Seconds that a pod may need from SIGTERM to its end, beside preStop: sign-off 2, the longest
-answer, 1 to say goodbye, twice 5 for the database, 1 for the admin port, and 5 to spare.
+answer, 1 to say goodbye, `stop.drain_s`, twice 5 for the database, 1 for the admin port, and 5 to spare.
 */}}
 {{- define "switch.drainSeconds" -}}
 {{- $longest := 0 -}}
 {{- range .Values.settings.links -}}
 {{- $longest = max $longest (int (.answer_within_ms | default 250)) -}}
 {{- end -}}
-{{ add 19 (div (add $longest 999) 1000) }}
+{{ add 19 (div (add $longest 999) 1000) (int ((.Values.settings.stop | default dict).drain_s | default 0)) }}
 {{- end -}}
