@@ -13,7 +13,7 @@ PYTEST := PYTHONDONTWRITEBYTECODE= PYTHONPYCACHEPREFIX=$(CURDIR)/.venv/bytecode 
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test check screenshots contract interop walkthroughs deploy-check simulate \
-	faults soak soak-model bench bench-quick lock
+	long faults soak soak-model bench bench-quick lock
 
 help: ## say what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "make %-12s %s\n", $$1, $$2}'
@@ -84,6 +84,9 @@ bench: $(DEV) ## everything that is measured, into var/bench: two hours
 
 bench-quick: $(DEV) ## switch, pgbench and the textbook in a minute, on an empty database
 	$(BIN)/python -m benchmarks.bench
+
+long: $(DEV) ## the tests that take long, and are not in `make test`
+	$(PYTEST) -m long
 
 faults: $(DEV) ## all tests that kill, stop, starve and flood real processes, also the long ones
 	$(PYTEST) tests/faults

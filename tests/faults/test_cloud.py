@@ -104,6 +104,7 @@ def is_ready(here: Cloud) -> bool:
         return bool(answer.read().strip() == b"ready")
 
 
+@pytest.mark.long
 async def test_sqs_and_kms_are_away(here: Cloud) -> None:
     """Silent, gone, throttling: decisions are made all the same, and the switch is ready; when SQS
     is back every event comes out, in order for each account.

@@ -130,6 +130,7 @@ async def test_a_lost_primary_costs_no_approval(synchronous: Served) -> None:
         assert (0, "") == (ended.returncode, ended.stderr), words
 
 
+@pytest.mark.long
 async def test_a_frozen_primary_that_wakes_up_does_not_win(synchronous: Served) -> None:
     """SIGSTOP of the primary, promotion, SIGCONT: nobody goes back to it, not even who is new,
     although it comes first in the URL, may be written to and waits for nobody.
@@ -161,6 +162,7 @@ async def test_a_frozen_primary_that_wakes_up_does_not_win(synchronous: Served) 
     await all_is_there(servers.standby, load)
 
 
+@pytest.mark.long
 async def test_a_demoted_primary_is_left(asynchronous: Served) -> None:
     """A primary that becomes read only and goes on answering: who decides, finds, books, keeps
     house or only looks leaves it for the new one.
@@ -186,6 +188,7 @@ async def test_a_demoted_primary_is_left(asynchronous: Served) -> None:
     await all_is_there(servers.standby, load)
 
 
+@pytest.mark.long
 async def test_a_commit_that_no_standby_has_is_not_told(synchronous: Served) -> None:
     """A standby that is cut off: a commit waits for it, and is not told either when an operator
     cancels that wait. After the promotion it has never been: nothing is held, and an advice is

@@ -193,6 +193,7 @@ async def test_killed_in_the_middle_of_the_outage(lending: Switch) -> None:
     await check(lending, told)
 
 
+@pytest.mark.long
 async def test_postgres_comes_back_under_load(lending: Switch) -> None:
     """Purchases go on while Postgres dies and is back: what was answered 00 is held once, whoever
     approved it, and nothing is held for a 91.
