@@ -192,12 +192,14 @@ async def _start(
             lines_lost=lambda: writer.log_dropped_total,
         )
         await admin_port.serve(stack, settings, watched, ledger.primary, on_event=operator.event)
+    _publish(
+        stack, settings, url, operator, metrics
+    )  # ends after the links: their last are told too
     stack.push_async_callback(_drain, links, leaving, settings.stop.drain_s)
     for link in links:
         await link.start()
     zone_keys.begin_sending(links)
     await _tell_networks(stack, issuer, links, specs, operator, metrics)
-    _publish(stack, settings, url, operator, metrics)
     # What was built lives as long as the process: the collector need not look at it again, and
     # messages leave few cycles, so that it need not look often.
     gc.collect()

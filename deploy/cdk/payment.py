@@ -58,7 +58,7 @@ class PaymentKeys(Construct):
         made = payment.CfnKey(
             self,
             _camel(key.name),
-            exportable=True,  # to who makes the cards, as a key block
+            exportable=True,  # to who shares it, as a key block: who makes the cards, a scheme
             enabled=True,
             key_attributes=payment.CfnKey.KeyAttributesProperty(
                 key_usage=key.usage,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 from collections.abc import Sequence
 from io import FileIO
@@ -50,7 +51,14 @@ class FileSink:
     def _open(self) -> FileIO:
         """The file, at its end; half a line, of a process that was killed, is cut off."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        file = FileIO(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _MODE), "r+")
+        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+        file = FileIO(os.open(self._path, flags, _MODE), "r+")
+        try:
+            # Who published before may not know yet that it does no more.
+            fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            file.close()
+            raise
         file.truncate(_end_of_lines(file))
         file.seek(0, os.SEEK_END)
         _fsync_folder(self._path.parent)

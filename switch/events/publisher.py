@@ -23,6 +23,8 @@ from switch.ledger.primary import Primary
 POLL_SECONDS = 0.2
 #: How often a process that does not publish looks whether it is to, in seconds.
 TURN_SECONDS = 2.0
+#: How often it is looked whether the database has moved to another server, in seconds.
+LOOK_SECONDS = 5.0
 #: Between two stretches, in seconds: whoever shares the interpreter gets it.
 BREATH_SECONDS = 0.002
 #: The first and the longest pause after a failure of sink or database, in seconds.
@@ -51,6 +53,8 @@ class Publisher:
         self.lag = 0  #: events that are not published, as far as they are counted
         self.lag_seconds = 0.0  #: how long the oldest event has waited
         self._down_since: float | None = None
+        self._term = 0  # of the primary that is connected to
+        self._looked_at = 0.0  # whether it is that still
         self._pause = PAUSE_FIRST
         self._measured_at = 0.0
 
@@ -58,10 +62,9 @@ class Publisher:
         """Publish until it is cancelled. A sink or a database that is down is waited for."""
         try:
             while True:
-                problem = "another process publishes"
                 try:
                     async with self._connected() as outbox:
-                        await self._serve(outbox)
+                        problem = await self._serve(outbox)
                 except NOT_CONNECTED as error:  # a statement's own errors among them
                     problem = f"database: {type(error).__name__}"
                 except Exception as error:  # noqa: BLE001 - whatever it is, it must go on
@@ -77,20 +80,28 @@ class Publisher:
             command_timeout=STATEMENT_SECONDS,
             server_settings=dict(SESSION) | {"application_name": "switch events"},
         )
+        self._term, self._looked_at = self._primary.term, time.monotonic()
         try:
             yield Outbox(connection)
         finally:
             self.is_leader = False
+            self._sink.close()  # another may write there meanwhile
             with contextlib.suppress(*NOT_CONNECTED):
                 await connection.close(timeout=1)
 
-    async def _serve(self, outbox: Outbox) -> None:
+    async def _serve(self, outbox: Outbox) -> str:
+        """Publish for as long as this is who does; why it is not any more."""
         while not await outbox.take_turn():
             await self._measure(outbox, await outbox.published())
+            self._up()
+            if await self._is_deposed(outbox):
+                return "the database has moved"
             await asyncio.sleep(TURN_SECONDS)
         self.is_leader = True
         published, settled = await outbox.published(), 0
         while True:
+            if await self._is_deposed(outbox):
+                return "the database has moved"
             if settled <= published:
                 settled = await outbox.settled()
             stretch, reached = await self._read(outbox, published, settled)
@@ -102,13 +113,25 @@ class Publisher:
                     await self._failed(str(error))
                     continue
             if reached > published and not await outbox.move(published, reached):
-                return  # the lock was lost and taken: who has it went on
+                return "another process publishes"  # the lock was lost and taken
             published = reached
             self.published += len(stretch)
             self._up()
             if not stretch or time.monotonic() - self._measured_at > POLL_SECONDS:
                 await self._measure(outbox, published)
             await asyncio.sleep(BREATH_SECONDS if stretch else POLL_SECONDS)
+
+    async def _is_deposed(self, outbox: Outbox) -> bool:
+        """Look now and then whether this server is the primary still: one that was frozen, or was
+        told to follow another, answers as ever.
+        """
+        if time.monotonic() - self._looked_at < LOOK_SECONDS:
+            return False
+        self._looked_at = time.monotonic()
+        if self._primary.has_several_hosts:
+            with contextlib.suppress(*NOT_CONNECTED):
+                await self._primary.look()
+        return self._term != self._primary.term or await outbox.is_read_only()
 
     async def _read(
         self, outbox: Outbox, published: int, settled: int

@@ -3,7 +3,7 @@ Events on an SQS FIFO queue: a message each, its group the account, deduplicated
 
 Order. A batch may be taken in part, so no batch, and no two batches on their way at once, hold two
 events of one account: its next one goes when the one before is known to be in. What is refused
-holds up what comes after it in its account, and nothing else.
+holds up its account within the stretch, and the next stretch until it is in.
 
 At least once. SQS forgets a deduplication id after five minutes: what is sent again later than that
 is there twice, and consumers go by the event's id.

@@ -68,6 +68,7 @@ class SqsCalls:
         """Close what connections there are."""
         if self._client is not None:
             self._client.close()
+            self._client = None
 
     def _answered(self, operation: str, asked: Mapping[str, Any]) -> Answer | SinkUnavailable:
         # Imported where it is used: it takes a quarter of a second, and most have no queue.

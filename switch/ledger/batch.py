@@ -15,11 +15,17 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter, deque
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
 
-from switch.ledger.errors import CallRefused, OutcomeUnknown, Overdue, Overloaded
+from switch.ledger.errors import (
+    CallRefused,
+    LedgerUnavailable,
+    OutcomeUnknown,
+    Overdue,
+    Overloaded,
+)
 from switch.ledger.fair_queue import FairQueue
 from switch.ledger.tally import Tally
 from switch.ledger.time_limits import TimeLimits
@@ -148,6 +154,15 @@ class Batcher(Generic[Call, Answer]):
         """Whether calls of a key are in a lane."""
         line = self._lines.get(key)
         return line is not None and line.is_sent
+
+    def withdraw(self, key: Hashable, is_meant: Callable[[Call], bool]) -> None:
+        """Refuse those calls of a key that wait, as if there were no lane any more."""
+        line = self._lines.get(key)
+        for waiting in [one for one in (line.calls if line else ()) if is_meant(one.call)]:
+            self._counts(waiting, -1)
+            self._lines[key].calls.remove(waiting)
+            if not waiting.answer.done():
+                waiting.answer.set_exception(LedgerUnavailable())
 
     def dispatch(self) -> None:
         """Hand waiting calls to lanes; a lane calls this when it becomes ready again."""

@@ -22,6 +22,10 @@ SESSION: Mapping[str, str] = {
     "enable_hashjoin": "off",
     "enable_mergejoin": "off",
     "jit": "off",
+    # A publisher whose machine is gone holds the lock until the server notices.
+    "tcp_keepalives_idle": "5",
+    "tcp_keepalives_interval": "2",
+    "tcp_keepalives_count": "3",
     "timezone": "UTC",
 }
 #: So far those that wait are counted: where there are more, how many more is of no use.
@@ -53,6 +57,11 @@ class Outbox:
             return False
         await self._connection.execute(OUTBOX["begin"])
         return True
+
+    async def is_read_only(self) -> bool:
+        """Whether the server takes no writes: it is the primary no more."""
+        found: bool = await self._connection.fetchval(OUTBOX["is_read_only"])
+        return found
 
     async def published(self) -> int:
         """Up to which number events are published."""

@@ -4,6 +4,10 @@
 -- Be the only one that publishes, until the connection ends.
 SELECT pg_try_advisory_lock(8583, 9);
 
+-- name: is_read_only
+-- Whether this server takes no writes.
+SELECT pg_is_in_recovery() OR current_setting('default_transaction_read_only')::boolean;
+
 -- name: begin
 -- A publisher that is new here begins with the oldest event that is kept.
 INSERT INTO event_cursors (name, published_id) VALUES ('publisher', 0) ON CONFLICT DO NOTHING;

@@ -8,6 +8,7 @@ what nobody was told of.
 
 from __future__ import annotations
 
+import shutil
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,6 +57,8 @@ class StandInJournal:
         except JournalError:
             self._file.close()
             raise
+        if self.unreadable:  # a bad disk has eaten approvals: what is left of them is evidence
+            shutil.copy(path, path.with_name(f"{path.name}.unreadable"))
         if not self.left:
             self._file.empty()
 

@@ -231,6 +231,9 @@ class StandIns:
         self._undecided.reserve(*kept.key)
         self.lending.add(kept.what)
         self._some.set()
+        # A copy that waits for the ledger must not be decided there: it is told of this one.
+        account_id, message_key = kept.key
+        self._decisions.withdraw(account_id, lambda call: call.message_key == message_key)
 
     def _forget(self, kept: _Kept) -> None:
         if self._kept.get(kept.key) is kept:
@@ -260,7 +263,8 @@ class StandIns:
             # It may be there all the same: to post it again changes nothing.
             if not isinstance(error, LedgerUnavailable):
                 self._on_event("stand_in_failed", error=type(error).__name__)
-                # Another may be possible meanwhile: this one goes to the end.
+            # Another may be possible meanwhile: this one goes to the end, if it is not void by now.
+            if self._kept.get(kept.key) is kept:
                 self._kept[kept.key] = self._kept.pop(kept.key)
             await asyncio.sleep(RETRY_SECONDS)
             return
@@ -281,8 +285,8 @@ class StandIns:
             ("stand_in", about), key=None, decide_by=time.monotonic() + POST_SECONDS
         )
         state: str = rows[0][0]
-        if state == "locked":  # it was locked before: there is no such account
-            raise CallRefused("no such account")
+        if state in ("locked", "unbookable"):  # it was locked before: there is no such account
+            raise CallRefused(state)
         return state
 
 

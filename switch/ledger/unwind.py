@@ -86,7 +86,8 @@ class Journal:
     def release(self, account_id: int, message_key: bytes) -> None:
         """One of those that knew of a message is done with it."""
         self._keys[account_id, message_key] -= 1
-        self._keys += Counter()  # forgets what came to nothing
+        if not self._keys[account_id, message_key]:
+            del self._keys[account_id, message_key]
 
     @property
     def pending(self) -> tuple[Pending, ...]:

@@ -44,7 +44,7 @@ def test_a_queue_of_which_nothing_is_known_refuses_nothing(
     gate: SqsDoor, queue: Queue, behaviour: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Decisions need no SQS: one that denies, is gone or is silent keeps nobody from serving."""
-    monkeypatch.setattr(sinks, "CHECK_SECONDS", 0.3 if behaviour == "is silent" else 30)
+    monkeypatch.setattr(sinks, "CHECK_SECONDS", 3 if behaviour == "is silent" else 30)
     gate.behaviour = behaviour
     said = typed("check", settings=settings_of(gate, queue.url))
     assert 0 == said.exit_code, said.output

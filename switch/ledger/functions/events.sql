@@ -71,13 +71,15 @@ $$;
 -- renumber_events_v1: go on with numbers that no event ever had. After a restore, or with a standby that
 -- did not have all, the sequence stands where it stood then, and what was told since was told under
 -- the numbers that come next. So whoever connects lifts it to the microseconds since 1970, by the
--- database's clock; it is far behind them again at once, and never goes back: what is drawn meanwhile
--- is less than the second by which it must be behind.
+-- database's clock, one after the other. It never goes back: the clock is read under the lock, and
+-- what is drawn meanwhile is less than the second by which the sequence must be behind it.
 CREATE OR REPLACE FUNCTION renumber_events_v1()
 RETURNS void LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE
-    v_now  bigint := extract(epoch FROM clock_timestamp()) * 1000000;
+    v_now  bigint;
 BEGIN
+    PERFORM pg_advisory_xact_lock(8583, 10);
+    v_now := extract(epoch FROM clock_timestamp()) * 1000000;
     IF v_now - coalesce(pg_sequence_last_value('event_ids'), 0) > 1000000 THEN
         PERFORM setval('event_ids', v_now);
     END IF;
