@@ -33,6 +33,23 @@ def test_events_are_lines(tmp_path: Path) -> None:
     assert [f'{{"n":{number:4}}}' for number in (1, 2, 3, 4)] == lines(folder)
 
 
+def test_one_writes_at_a_time(tmp_path: Path) -> None:
+    """Who publishes in turns, each closing at the end of his, writes over nothing; who has not
+    closed keeps the other out.
+    """
+    one, other = (FileSink(tmp_path, bytes_max=25, kept=9) for _ in range(2))
+    for sink, first in ((one, 1), (other, 3), (one, 5), (other, 7)):
+        sink.publish([event(first), event(first + 1)])
+        sink.close()
+    one.publish([event(9)])
+    with pytest.raises(SinkUnavailable):
+        other.publish([event(10)])
+    one.close()
+    other.publish([event(10)])
+    other.close()
+    assert [f'{{"n":{number:4}}}' for number in range(1, 11)] == lines(tmp_path)
+
+
 @pytest.mark.parametrize("torn", ["x", '{"n":   3', "{" * 100_000])
 def test_half_a_line_is_cut_off(tmp_path: Path, torn: str) -> None:
     """What a killed process began to write is published again, so it goes."""

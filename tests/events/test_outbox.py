@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest_asyncio
 
 from switch.ledger.lane import SESSION
 from switch.ledger.outbox import Outbox
+from switch.ledger.queries import QUERIES
 from tests.events.rebuilding import told
 from tests.ledger.support import Books, ask, ledger_on
 
@@ -72,6 +74,23 @@ async def test_no_number_comes_again(
     assert had < lifted < next_one
     async with ledger_on(shared_database, tmp_path / "journal"):
         assert next_one <= await outbox.last()
+
+
+async def test_numbers_are_lifted_one_after_the_other(
+    books: Books, other: Books, outbox: Outbox
+) -> None:
+    """Who lifts them reads the clock when nobody else does: a slow one never sets them back."""
+    await books.connection.execute("SELECT setval('event_ids', 1)")
+    slow = other.connection.transaction()
+    await slow.start()
+    await other.connection.execute(QUERIES["renumber_events"])
+    waits = asyncio.create_task(books.connection.execute(QUERIES["renumber_events"]))
+    await asyncio.sleep(0.1)
+    assert not waits.done()
+    lifted = await outbox.last()
+    await slow.commit()
+    await waits
+    assert lifted == await outbox.last()
 
 
 async def test_what_is_rolled_back_holds_nothing_up(

@@ -230,6 +230,31 @@ def test_lane_that_is_away() -> None:
     assert [3.0] == [made.start for made in log]
 
 
+def test_withdrawn_while_it_waits() -> None:
+    """Calls that are withdrawn are never made; others of their key are, when there is a lane."""
+    log: list[Made] = []
+    lane = ScriptedLane(log, is_ready=False)
+
+    async def main() -> list[Any]:
+        batcher: Batcher[str, str] = Batcher([lane], batch_max=9)
+        waits = [
+            asyncio.create_task(batcher.submit(call, key="x", decide_by=NEVER))
+            for call in ("x1", "x2", "x3")
+        ]
+        await asyncio.sleep(1.0)
+        batcher.withdraw("x", lambda call: call != "x2")
+        batcher.withdraw("y", lambda _: True)
+        lane.is_ready = True
+        batcher.dispatch()
+        return list(await asyncio.gather(*waits, return_exceptions=True))
+
+    first, second, third = run(main())
+    assert isinstance(first, LedgerUnavailable)
+    assert "x2" == second
+    assert isinstance(third, LedgerUnavailable)
+    assert [["x2"]] == calls_of(log)
+
+
 def test_other_lane_goes_on() -> None:
     """While one lane is away the others take everything."""
     log: list[Made] = []
