@@ -48,6 +48,7 @@ def here(
         yield one
 
 
+@pytest.mark.long
 def test_balances_from_events_alone(here: Cloud) -> None:
     """A scheme plays; the consumer is killed in the middle, and then the switch. What the consumer
     has made of the events alone is what the accounts stand at, and the books are right.

@@ -5,11 +5,14 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
+import pytest
+
 from tests.process import running
 from tests.traffic import GOLDEN
 from tests.typed import typed
 
 
+@pytest.mark.long
 def test_the_whole_day_is_answered_right(quick_root: Path) -> None:
     """Each of the 75 messages is answered as expected, and the books are right."""
     by_account = {"database__one_account_per_call": "true", "database__cards_kept": 0}
