@@ -97,4 +97,4 @@ lock: ## write the lock files anew from pyproject.toml (needs pip-tools)
 	pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-header --no-emit-options \
 		--extra embedded --extra build --extra pkcs11 --extra dev -o requirements-dev.lock pyproject.toml
 	pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-header --no-emit-options \
-		--no-emit-index-url -o deploy/requirements.lock deploy/requirements.in
+		-o deploy/requirements.lock deploy/requirements.in

@@ -91,7 +91,7 @@ MISTAKES: dict[str, Mistake] = {
     ),
     "a journal in the container": (
         "values.yaml",
-        lambda text: text.replace("journal: /var/lib/switch/", "journal: /tmp/"),
+        lambda text: text.replace("journal: /var/lib/switch/", "journal: /run/"),
         "unwind.journal",
     ),
     "a setting that is none": (
