@@ -11,7 +11,7 @@ import pytest
 from keys.hsm import HsmUnavailable, Verdict
 from switch.ledger import stand_ins
 from switch.ledger.stand_in_journal import StandInJournal
-from switch.wire.message import Message
+from switch.wire.message import Message, decode
 from tests.flows.day import Money
 from tests.flows.outage import Lender, answer, asks, code, send, settled
 from tests.flows.support import PIN_BLOCK, icc
@@ -146,6 +146,22 @@ async def test_copies_at_once(one: Lender) -> None:
         assert ["00", "91", "91"] == sorted(rivals)
     await one.back()
     assert Money(0, 5_000) == await settled(day)
+
+
+async def test_a_copy_that_waits_is_told_of_it(one: Lender) -> None:
+    """A copy that has longer to wait for the ledger is not left to it once the other is approved:
+    it is told the same at once, and nothing is decided a second time.
+    """
+    day = await one.card()
+    asked = asks(day)
+    async with one.outage():
+        waits = asyncio.create_task(day.house.send(asked.fields, answer_ms=6_000, margin_ms=100))
+        told = await answer(day, asked)
+        exchange = await asyncio.wait_for(waits, 3)
+    assert exchange.answer is not None
+    assert told == decode(exchange.answer, day.house.router.spec).fields
+    await one.back()
+    assert Money(0, 1_000) == await settled(day)
 
 
 async def test_what_the_ledger_would_have_said(one: Lender) -> None:
