@@ -15,6 +15,7 @@ from switch.wire.message import Message, decode
 from tests.flows.day import Money
 from tests.flows.outage import Lender, answer, asks, code, send, settled
 from tests.flows.support import PIN_BLOCK, icc
+from tests.ledger.disk import until
 
 pytest_plugins = ["tests.ledger.fixtures", "tests.flows.lending"]
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -254,6 +255,24 @@ async def test_an_earlier_copy_was_decided(one: Lender, posted_minor: int) -> No
     assert told[38] == row["authorization_code"]
     again = await day.send(Message("0101", asked.fields))
     assert before.code == again.code
+
+
+async def test_an_account_that_a_stranger_holds(one: Lender) -> None:
+    """It waits for that one, and what was approved after it does not: it is booked meanwhile."""
+    held, free = await one.card(), await one.card()
+    stranger = one.house.books.connection.transaction()
+    async with one.outage():
+        assert "00" == await code(held, asks(held))
+        assert "00" == await code(free, asks(free))
+        await stranger.start()
+        await one.house.books.connection.execute(
+            "SELECT FROM accounts WHERE account_id = $1 FOR UPDATE", held.account_id
+        )
+    await until(lambda: 1 == one.stand_ins.pending, 10)
+    await stranger.rollback()
+    await one.back()
+    assert Money(0, 1_000) == await settled(held)
+    assert Money(0, 1_000) == await settled(free)
 
 
 async def test_posted_twice(one: Lender) -> None:
