@@ -29,6 +29,9 @@ FIRST_ANSWER_SECONDS = 10.0
 #: Who waits for a synchronous standby, and how an operator in a hurry ends that.
 WAITING = "pg_stat_activity WHERE wait_event = 'SyncRep'"
 CANCEL = f"SELECT pg_cancel_backend(pid) FROM {WAITING}"
+UNPUBLISHED = (
+    "SELECT count(*) FROM events WHERE event_id > (SELECT published_id FROM event_cursors)"
+)
 
 Served: TypeAlias = "tuple[Pair, Switch]"
 
@@ -43,6 +46,7 @@ def served(root: Path, *, is_synchronous: bool) -> Iterator[Served]:
             Path(name),
             database__url=servers.url,
             admin__listen=f"127.0.0.1:{free_port()}",
+            events__sink="file",
             **DEADLINE,
         ) as switch,
     ):
@@ -88,6 +92,16 @@ async def is_left(server: Server) -> None:
         return await server.switches_connected() == 0
 
     await eventually(is_alone, "a server that switches have left")
+
+
+async def all_is_published(server: Server) -> None:
+    """Wait until every event there is out: who publishes is connected to that server."""
+    async with server.connected() as connection:
+
+        async def is_out() -> bool:
+            return bool(await connection.fetchval(UNPUBLISHED) == 0)
+
+        await eventually(is_out, "events that are all published")
 
 
 async def waits_for_standby(server: Server) -> None:
@@ -160,6 +174,7 @@ async def test_a_frozen_primary_that_wakes_up_does_not_win(synchronous: Served) 
         await load.more(100)
     assert 0 == await servers.primary.switches_connected()
     await all_is_there(servers.standby, load)
+    await all_is_published(servers.standby)
 
 
 @pytest.mark.long
@@ -186,6 +201,7 @@ async def test_a_demoted_primary_is_left(asynchronous: Served) -> None:
         assert 200 == answer.status
     await is_left(servers.primary)
     await all_is_there(servers.standby, load)
+    await all_is_published(servers.standby)
 
 
 @pytest.mark.long
