@@ -192,9 +192,8 @@ async def _start(
             lines_lost=lambda: writer.log_dropped_total,
         )
         await admin_port.serve(stack, settings, watched, ledger.primary, on_event=operator.event)
-    _publish(
-        stack, settings, url, operator, metrics
-    )  # ends after the links: their last are told too
+    # It ends after the links: what they did last is told too.
+    _publish(stack, settings, url, operator, metrics)
     stack.push_async_callback(_drain, links, leaving, settings.stop.drain_s)
     for link in links:
         await link.start()

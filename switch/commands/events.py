@@ -110,7 +110,7 @@ def line_of(row: OutboxRow) -> str:
     event = orjson.loads(row.body)
     card, message, money = (event.get(name, {}) for name in ("card", "message", "money"))
     words = [
-        event["occurred_at"][11:23], f"{row.number:>8}", f"{row.type:<22}", f"{row.account:>10}",
+        event["occurred_at"][11:23], f"{row.number:>16}", f"{row.type:<22}", f"{row.account:>10}",
         f"*{card['last_four']}" if card else "     ",
     ]  # fmt: skip
     if message:

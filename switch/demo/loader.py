@@ -44,6 +44,7 @@ async def reset(connection: asyncpg.Connection, vault: Vault) -> int:
     others = await connection.fetchval(QUERIES["other_programs"], program["name"])
     if others:
         raise DemoError(f"the database has card programs of its own ({others}): it is left alone")
+    await connection.execute(QUERIES["renumber_events"])
     async with connection.transaction():
         await connection.execute(QUERIES["empty_everything"])
         await _load(connection, vault, demo)
@@ -55,6 +56,7 @@ async def load(connection: asyncpg.Connection, vault: Vault) -> None:
     """Load the demo's cards into a ledger without programs, and forget nothing: operators may
     have worked there already, with keys above all.
     """
+    await connection.execute(QUERIES["renumber_events"])
     async with connection.transaction():
         await _load(connection, vault, read_program())
     await connection.execute(QUERIES["analyze"])
