@@ -40,7 +40,7 @@ def test_the_last_for_people(desk: Desk) -> None:
 
 
 def test_as_they_are_published(desk: Desk) -> None:
-    """Every event is a line of JSON as its schema has it, none left out; of none nothing is shown."""
+    """Each is a line of JSON as its schema has it, none is left out; of no lines none is shown."""
     events = [json.loads(line) for line in told(desk, "-n 1000 --json")]
     for event in events:
         check(event)
