@@ -110,6 +110,11 @@ RIGHT = kcv("T", ZPK)
 WEAK = bytes.fromhex("0123456789ABCDEF" * 2)
 
 
+def changed(block: str) -> str:
+    """A key block with another last digit, whichever it has."""
+    return block[:-1] + ("1" if block[-1] == "0" else "0")
+
+
 #: What comes, the master key, its form, the check value that is told, and what the refusal says.
 NOT_TAKEN = [
     (key_block(ZMK, "B", ZPK), "zmk", BLOCK, "000000", "not the one that came with it"),
@@ -117,7 +122,7 @@ NOT_TAKEN = [
     (cryptogram(ZMK, ZPK)[:16], "zmk", CRYPTOGRAM, RIGHT, "16 or 24 bytes"),
     ("XY" * 16, "zmk", CRYPTOGRAM, RIGHT, "hexadecimal"),
     (cryptogram(ZMK, ZPK), "zmk_aes", CRYPTOGRAM, RIGHT, "under a TDES key"),
-    (key_block(ZMK, "B", ZPK)[:-1] + "0", "zmk", BLOCK, RIGHT, "changed since"),
+    (changed(key_block(ZMK, "B", ZPK)), "zmk", BLOCK, RIGHT, "changed since"),
     (wrap(bytes(16), Header("B", "P0", "T", "B"), ZPK), "zmk", BLOCK, RIGHT, "changed since"),
     (key_block(ZMK, "B", ZPK), "zmk_aes", BLOCK, RIGHT, "another kind of protection key"),
     (key_block(ZMK, "B", ZPK, usage="D0"), "zmk", BLOCK, RIGHT, "not for reading PIN blocks"),
