@@ -7,6 +7,7 @@ Whoever adds a line waits for it alone; lines that come while one flush runs sha
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import fcntl
 import os
 from pathlib import Path
@@ -68,6 +69,7 @@ class JournalFile:
         self._is_torn = False  # something stands behind that length
         self._waiting: list[Line] = []
         self._saver: asyncio.Task[None] | None = None
+        self._is_done_with = False  # once what is on its way has come
 
     def lines(self) -> list[bytes]:
         """What stands there, the oldest first; some may be empty or torn. Raises `JournalError`."""
@@ -79,6 +81,7 @@ class JournalFile:
     def add(self, text: bytes) -> Line:
         """Send a line on its way; it has no line feed of its own."""
         line = Line(text)
+        self._is_done_with = False
         self._waiting.append(line)
         if self._saver is None:
             self._saver = asyncio.create_task(self._save())
@@ -92,19 +95,19 @@ class JournalFile:
         line.saved.set_exception(NotWritten("it came too late"))
         return True
 
-    def empty(self) -> bool:
-        """Forget all lines; false where some are on their way, and where the disk will not.
+    def empty(self) -> None:
+        """Forget all lines, once those on their way have come, unless another is added meanwhile.
 
-        It need not reach the disk: whoever asks for it can bear to read them again.
+        It need not reach the disk, nor be possible: whoever asks can bear to read them again.
         """
-        if self._saver is not None:
-            return False
-        try:
+        self._is_done_with = True
+        if self._saver is None:
+            self._forget()
+
+    def _forget(self) -> None:
+        with contextlib.suppress(OSError):
             os.ftruncate(self._file, 0)
-        except OSError:
-            return False
-        self._length = 0
-        return True
+            self._length = 0
 
     async def settled(self) -> None:
         """Return when no line is on its way."""
@@ -123,12 +126,16 @@ class JournalFile:
                 await asyncio.to_thread(self._flush, b"".join(b"\n" + line.text for line in lines))
             except (NotWritten, JournalError) as error:
                 problem = error
+            except Exception as error:  # noqa: BLE001 - no thread to be had, and whoever waits must know
+                problem = JournalError(f"{self._name} {self._path}: {type(error).__name__}")
             for line in lines:
                 if problem is None:
                     line.saved.set_result(None)
                 else:
                     line.saved.set_exception(type(problem)(*problem.args))
         self._saver = None
+        if self._is_done_with:
+            self._forget()
 
     def _flush(self, text: bytes) -> None:
         """Write and sync. A line feed goes first: a kill may have left half a line before it."""

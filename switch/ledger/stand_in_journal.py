@@ -80,8 +80,8 @@ class StandInJournal:
 
     def strike_last(self, number: int) -> None:
         """It is posted, and was the last: the file need not grow on."""
-        if not self._file.empty():
-            self.strike(number)
+        self.strike(number)
+        self._file.empty()
 
     async def close(self) -> None:
         """Let the file go once all is written."""

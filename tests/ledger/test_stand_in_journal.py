@@ -46,6 +46,40 @@ def test_the_file_ends_with_the_last(path: Path) -> None:
     assert b"" == path.read_bytes()
 
 
+async def test_the_last_of_several_that_are_on_their_way(path: Path) -> None:
+    """The file ends with the last also where the strikes before it are not on disk yet; what is
+    noted meanwhile stays.
+    """
+    journal = StandInJournal(path)
+    numbers = [journal.note(what)[0] for what in (ONE, TWO)]
+    journal.strike(numbers[0])
+    journal.strike_last(numbers[1])
+    await journal._file.settled()
+    assert b"" == content(path)
+    number, _ = journal.note(ONE)
+    journal.strike_last(number)
+    journal.note(THREE)
+    await journal.close()
+    assert ([THREE], 0) == left_in(path)
+
+
+async def test_a_machine_without_threads(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever waits for a line is told that it may or may not be there, and the next is written."""
+    journal = StandInJournal(path)
+    with monkeypatch.context() as patch:
+        patch.setattr(asyncio, "to_thread", refusing)
+        with pytest.raises(JournalError, match="RuntimeError"):
+            await journal.note(ONE)[1].saved
+    await journal.note(TWO)[1].saved
+    await journal.close()
+    assert ([TWO], 0) == left_in(path)
+
+
+async def refusing(*_: Any) -> None:
+    """What a machine does that starts no thread."""
+    raise RuntimeError("can't start new thread")
+
+
 def test_a_kill_at_any_byte(path: Path) -> None:
     """Of a file cut anywhere the whole lines count: at most the last approval is lost, which
     nobody was told of, or a strike, and to post again changes nothing.
