@@ -66,8 +66,13 @@ STATE = "SELECT md5(string_agg(t.ctid::text || t.xmin || t.xmax || t::text, ',')
 
 @pytest.fixture(scope="module")
 def switch(quick_root: Path) -> Iterator[Switch]:
-    """A running switch with the demo's cards."""
-    with tempfile.TemporaryDirectory(dir=quick_root) as folder, running(Path(folder)) as started:
+    """A running switch with the demo's cards. It publishes nothing: what changes while a trial runs
+    is the trial's.
+    """
+    with (
+        tempfile.TemporaryDirectory(dir=quick_root) as folder,
+        running(Path(folder), events__sink="none") as started,
+    ):
         yield started
 
 
