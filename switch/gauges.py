@@ -99,12 +99,12 @@ def add_ledger_gauges(metrics: Metrics, ledger: Ledger) -> None:
         lambda: {(call,): batcher.waiting for call, batcher in ledger.calls.items()},
     )  # fmt: skip
     metrics.histograms(
-        "switch_ledger_call_seconds", "From a batch of calls to its answers.", "call",
-        lambda: {call: ledger.calls[call].seconds for call in TIMED},
+        "switch_ledger_call_seconds", "From a batch of calls to its answers.", ("call",),
+        lambda: {(call,): ledger.calls[call].seconds for call in TIMED},
     )  # fmt: skip
     metrics.histograms(
-        "switch_ledger_batch_size", "How many calls share a transaction.", "call",
-        lambda: {call: ledger.calls[call].sizes for call in TIMED},
+        "switch_ledger_batch_size", "How many calls share a transaction.", ("call",),
+        lambda: {(call,): ledger.calls[call].sizes for call in TIMED},
     )  # fmt: skip
     metrics.counters(
         "switch_card_lookups", "Cards that were asked for, by where they were.", ("place",),

@@ -13,12 +13,15 @@ import atexit
 import os
 import select
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 
-#: Seconds that lines may gather before they are written together. Waking the
-#: thread for each line doubles what a line costs its writer.
+#: Seconds that lines may gather before they are written together.
 GATHER_S = 0.01
+#: Seconds without a line after which the thread sleeps until it is woken. While lines flow it looks
+#: by itself: waking it costs its writer as much as making a line does.
+IDLE_S = 0.5
 #: Lines in one write; joining many more would hold the interpreter for too long.
 WRITE_MAX = 256
 #: Seconds that `stop` waits for a reader.
@@ -40,6 +43,7 @@ class LogWriter:
         self._lost_told = 0
         self._lines: deque[bytes] = deque()
         self._counting = threading.Lock()
+        self._is_asleep = False
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="log-writer", daemon=True)
@@ -52,7 +56,7 @@ class LogWriter:
             self._lose(1)
             return
         self._lines.append(line)
-        if not self._wake.is_set():
+        if self._is_asleep:
             self._wake.set()
 
     def stop(self) -> None:
@@ -68,11 +72,24 @@ class LogWriter:
             self.log_dropped_total += count
 
     def _run(self) -> None:
+        seen_at = time.monotonic()
         while not self._stopping.is_set() or self._lines:
+            if self._lines:
+                self._drain()
+                seen_at = time.monotonic()
+            elif time.monotonic() - seen_at > IDLE_S:
+                self._sleep()
+                seen_at = time.monotonic()
+            time.sleep(GATHER_S)
+
+    def _sleep(self) -> None:
+        """Until a line comes, or the end."""
+        self._wake.clear()
+        self._is_asleep = True
+        # One that came just before did not wake us; of one that comes now we are woken.
+        if not self._lines and not self._stopping.is_set():
             self._wake.wait()
-            self._stopping.wait(GATHER_S)
-            self._wake.clear()
-            self._drain()
+        self._is_asleep = False
 
     def _drain(self) -> None:
         while self._lines:

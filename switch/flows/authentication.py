@@ -47,6 +47,11 @@ class Authentication:
         return self._issuer.mac_zones.get(self._link)
 
     @property
+    def has_key(self) -> bool:
+        """Whether there is anything to verify."""
+        return self._zone is not None
+
+    @property
     def is_inline(self) -> bool:
         """Whether a MAC is made without waiting for anything."""
         return self._issuer.hsm.is_inline

@@ -21,7 +21,7 @@ _RESPONSE_CODE = 39
 _APPROVALS = {"4": "approved_reversal", "8": "approved_network"}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # frozen in all but name, as all that is made for each message
 class Reply:
     """An answer, and what the log and the link must know of it."""
 

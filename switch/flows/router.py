@@ -166,7 +166,7 @@ class Router:
         exchange.watch.lap("parse_us")
         try:
             message = exchange.message
-            if message is not None:
+            if message is not None and self._macs.has_key:
                 in_time = exchange.deadline.decide_by if _is_refusable(message) else math.inf
                 await self._macs.check(exchange, message.mti, payload, by=in_time)
             if unreadable is not None:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
@@ -98,12 +98,13 @@ class Batcher(Generic[Call, Answer]):
         """`batch_max`: the most calls that one transaction takes; `one_key`: all of one key."""
         self._lanes = lanes
         self._idle = list(lanes)
+        self._lanes_to_count_on = 1  # as the last batch left them, never none
         self._batch_max = batch_max
         self._enough = 1 if one_key else batch_max  # calls beside which no other key is taken
         self._lines: dict[Hashable, _Line[Call, Answer]] = {}
         self._ready = FairQueue[Hashable]()  # keys with calls that wait and none in a lane
         self._waiting = 0
-        self._waiting_of: Counter[Hashable] = Counter()  # the same by party
+        self._waiting_of: dict[Hashable, int] = {}  # the same by party, where some do
         self._call_seconds = 0.0  # running means, for the expected wait: of a batch,
         self._round_seconds = 0.0  # and of each round of one
         self.sizes, self.seconds = Tally(SIZES), Tally(SECONDS)  #: of the batches made so far
@@ -139,8 +140,11 @@ class Batcher(Generic[Call, Answer]):
         waiting = _Waiting(call, key, party, self._loop.create_future())
         self._join(waiting)
         self._dispatch()
-        self._limits.add(waiting, decide_by)
-        answer: Answer = await waiting.answer
+        limit = self._limits.add(waiting, decide_by)
+        try:
+            answer: Answer = await waiting.answer
+        finally:
+            self._limits.forget(limit)
         return answer
 
     def admit(self, *, key: Hashable, decide_by: float, party: Hashable = None) -> None:
@@ -166,6 +170,7 @@ class Batcher(Generic[Call, Answer]):
 
     def dispatch(self) -> None:
         """Hand waiting calls to lanes; a lane calls this when it becomes ready again."""
+        self._lanes_to_count_on = self.lanes_ready or 1
         self._dispatch()
 
     async def drain(self) -> None:
@@ -180,11 +185,11 @@ class Batcher(Generic[Call, Answer]):
         Nothing while a lane is free: a call that was slow once must not keep all others out.
         """
         line = self._lines.get(key)
-        if line is None and any(lane.is_ready for lane in self._idle):
+        if line is None and self._idle and any(lane.is_ready for lane in self._idle):
             return 0.0
-        of_each = self._waiting_of[party]
+        of_each = self._waiting_of.get(party, 0)
         before = min(self._waiting, of_each * len(self._waiting_of))
-        batches = before / (self._enough * (self.lanes_ready or 1))
+        batches = before / (self._enough * self._lanes_to_count_on)
         seconds = self._call_seconds * (1 + CAUTION * batches)
         if line is None:
             return seconds
@@ -205,8 +210,10 @@ class Batcher(Generic[Call, Answer]):
     def _counts(self, waiting: _Waiting[Call, Answer], change: int) -> None:
         """One more waits, or one less."""
         self._waiting += change
-        self._waiting_of[waiting.party] += change
-        if not self._waiting_of[waiting.party]:
+        count = self._waiting_of.get(waiting.party, 0) + change
+        if count:
+            self._waiting_of[waiting.party] = count
+        else:
             del self._waiting_of[waiting.party]
 
     def _expire(self, waiting: _Waiting[Call, Answer]) -> None:
@@ -265,6 +272,7 @@ class Batcher(Generic[Call, Answer]):
                 self._call_seconds += 0.1 * (seconds - self._call_seconds)
                 self._round_seconds += 0.1 * (seconds / rounds - self._round_seconds)
             self._idle.append(lane)
+            self._lanes_to_count_on = self.lanes_ready or 1
             self._release({waiting.key for _, waiting in batch}, again)
             self._dispatch()
 

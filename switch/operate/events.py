@@ -49,9 +49,9 @@ class Operator:
             "amount_minor": None,
             "currency": None,
             "mcc": fields.get(version.mcc),
-            "merchant": version.merchant_name(fields),
+            "merchant": None,
             "terminal": fields.get(41),
-            "entry_mode": _entry_mode(exchange),
+            "entry_mode": None,
             "tvr": None,
             "cvr": None,
             "reason": _reason(exchange),
@@ -69,9 +69,14 @@ class Operator:
             line["pan"] = mask_pan(request.pan)
             line["amount_minor"] = request.transaction.minor
             line["currency"] = request.transaction.currency
+            line["merchant"] = request.merchant_name
+            line["entry_mode"] = request.entry_mode
             if icc := request.icc:
                 line["tvr"] = tvr_names(icc["95"]) if "95" in icc else None
                 line["cvr"] = cvr_names(icc["9F10"]) if "9F10" in icc else None
+        else:
+            line["merchant"] = version.merchant_name(fields)
+            line["entry_mode"] = _entry_mode(exchange)
         if reply is not None:
             if reply.alarm is not None:
                 self.event(reply.alarm, link=exchange.link)

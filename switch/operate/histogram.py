@@ -31,13 +31,22 @@ class Histogram:
 
     def add(self, seconds: float, count: int = 1) -> None:
         """Take in one latency, or as many as say the same."""
-        us = min(max(0, int(seconds * 1_000_000)), _MOST_US)
+        self._add_us(int(seconds * 1_000_000), count)
+        if seconds > self.max:
+            self.max = seconds
+
+    def add_all_us(self, latencies: Iterable[int]) -> None:
+        """Take in many, in whole microseconds."""
+        for us, count in Counter(latencies).items():
+            self._add_us(us, count)
+            self.max = max(self.max, us / 1_000_000)
+
+    def _add_us(self, us: int, count: int) -> None:
+        us = min(max(0, us), _MOST_US)
         shift = us.bit_length() - _EXACT_BITS
         self._counts[us if shift <= 0 else (shift << _STEP_BITS) + (us >> shift)] += count
         self._total_us += us * count
         self.count += count
-        if seconds > self.max:
-            self.max = seconds
 
     def merge(self, other: Histogram) -> None:
         """Take in all that another one counted."""

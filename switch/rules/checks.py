@@ -23,7 +23,7 @@ from switch.wire.versions import version_of
 _UNKNOWN_READING = Verification(track_code=Need.REQUIRED, cvv2=Need.REQUIRED)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # frozen in all but name, as all that is made for each message
 class Verdicts:
     """What was found out before the ledger is asked: by the rules, then by the HSM, which was
     asked of what the message brings and the rules do not refuse already.
@@ -39,7 +39,7 @@ class Verdicts:
     arpc: bytes | None = None  #: over the approving code, where the cryptogram matched
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Case:
     """A request, and what is known of its card."""
 
@@ -49,18 +49,14 @@ class Case:
     today: date  #: in the program's time zone
     #: The one that the message speaks of; none where it tells no plastic's expiry.
     plastic: Plastic | None = field(init=False)
+    verification: Verification = field(init=False)  #: what this way of reading it must bring
 
     def __post_init__(self) -> None:
-        """Find the plastic once: most questions ask for it."""
+        """Find out once what most questions ask for."""
         request = self.request
-        plastic = self.card.plastic(request.expiry, request.pan_sequence_number)
-        object.__setattr__(self, "plastic", plastic)
-
-    @property
-    def verification(self) -> Verification:
-        """What this way of reading the card must bring."""
-        reading = "stripe" if self.request.is_stripe else self.request.channel
-        return self.program.verification.get(reading, _UNKNOWN_READING)
+        self.plastic = self.card.plastic(request.expiry, request.pan_sequence_number)
+        reading = "stripe" if request.is_stripe else request.channel
+        self.verification = self.program.verification.get(reading, _UNKNOWN_READING)
 
     @property
     def pin_need(self) -> Need:
@@ -91,9 +87,10 @@ def _supported(case: Case) -> Reason | None:
 
 def check_status(case: Case) -> Reason | None:
     """May the card be used, and is its account open?"""
-    if case.card.status != "active":
-        return Reason(case.card.status)
-    return Reason.ACCOUNT_CLOSED if case.card.account_status != "open" else None
+    card = case.card
+    if card.status != "active":
+        return Reason(card.status)
+    return Reason.ACCOUNT_CLOSED if card.account_status != "open" else None
 
 
 def check_expiry(case: Case) -> Reason | None:
@@ -137,8 +134,11 @@ def check_codes(case: Case, verdicts: Verdicts) -> Reason | None:
 
 def check_strong_authentication(case: Case, verdicts: Verdicts) -> Reason | None:
     """Must this purchase show who pays, and does no CAVV? A fault of the HSM refuses nothing."""
-    least, amount = case.program.strong_authentication_from_minor, billed(case)
-    if least is None or case.request.channel != "ecommerce" or amount is None:
+    least = case.program.strong_authentication_from_minor
+    if least is None or case.request.channel != "ecommerce":
+        return None
+    amount = billed(case)
+    if amount is None:
         return None
     if case.request.kind not in ("purchase", "cash", "cashback") or amount.minor < least:
         return None
@@ -180,9 +180,10 @@ def billed(case: Case) -> Money | None:
     request, currency = case.request, case.card.currency
     billing, transaction = request.billing, request.transaction
     is_real = billing is not None and (billing.minor > 0 or transaction.minor == 0)
-    for money in (billing if is_real else None, transaction):
-        if money is not None and money.currency == currency:
-            return money
+    if billing is not None and is_real and billing.currency == currency:
+        return billing
+    if transaction.currency == currency:
+        return transaction
     if request.kind in ("inquiry", "verification") or transaction.minor == 0:
         return Money(0, currency)
     return None

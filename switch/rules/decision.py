@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from switch.rules.reason import Reason
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # frozen in all but name, as all that is made for each message
 class Approved:
     """The issuer says yes, and the ledger has a committed row that says so."""
 

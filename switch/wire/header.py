@@ -41,14 +41,14 @@ class HeaderError(Exception):
         self.offset = offset
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # frozen in all but name, as all that is made for each message
 class Envelope:
     """What stood before a message, for its answer."""
 
     header: bytes = field(default=b"", repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Opened:
     """A message taken out of its envelope."""
 

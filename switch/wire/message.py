@@ -49,7 +49,7 @@ _BITMAPS: Mapping[tuple[str, int], re.Pattern[bytes]] = {
 }
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@dataclass(slots=True, repr=False)  # frozen in all but name, as all that is made for each message
 class Message:
     """An ISO 8583 message: its MTI and its fields by number, binary ones as uppercase hex."""
 

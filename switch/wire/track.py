@@ -13,7 +13,7 @@ class TrackError(ValueError):
     """A track does not have the standard's form. Says nothing of its content."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # frozen in all but name, as all that is made for each message
 class Track:
     """What a track says. Its values never show in a repr."""
 

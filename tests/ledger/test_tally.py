@@ -24,7 +24,7 @@ def test_a_tally_is_a_histogram(values: list[int]) -> None:
     for value in values:
         tally.add(value)
     metrics = Metrics()
-    metrics.histograms("of_tests", "Values.", "call", lambda: {"decide": tally})
+    metrics.histograms("of_tests", "Values.", ("call",), lambda: {("decide",): tally})
     found = {
         sample.labels.get("le", sample.name.removeprefix("of_tests_")): sample.value
         for family in text_string_to_metric_families(metrics.render().decode())
