@@ -87,8 +87,9 @@ soak-model: $(DEV) ## messages in any order against the model and the audit: MIN
 bench: $(DEV) ## everything that is measured, into var/bench: two hours
 	$(BIN)/python -m benchmarks.whole
 
-bench-quick: $(DEV) ## switch, pgbench and the textbook in a minute, on an empty database
-	$(BIN)/python -m benchmarks.bench
+SWITCHES ?= 2
+bench-quick: $(DEV) ## SWITCHES=2 processes, pgbench and the textbook in a minute, on an empty database
+	$(BIN)/python -m benchmarks.bench --switches $(SWITCHES)
 
 long: $(DEV) ## the tests that take long, and are not in `make test`
 	$(PYTEST) -m long

@@ -143,7 +143,7 @@ async def bench(plan: Plan, folder: Path) -> dict[str, object]:
     default=None,
     help=f"Measure again over so many messages of the past; {HISTORY:,} without a number.",
 )
-@click.option("--in-flight", type=click.IntRange(1), default=128, show_default=True,
+@click.option("--in-flight", type=click.IntRange(1), default=256, show_default=True,
               help="Messages in flight at once.")  # fmt: skip
 @click.option("--connections", type=click.IntRange(1), default=CONNECTIONS, show_default=True,
               help="Of the textbook's pool.")  # fmt: skip
