@@ -48,6 +48,9 @@ class Envelope:
     header: bytes = field(default=b"", repr=False)
 
 
+_NO_HEADER = Envelope()
+
+
 @dataclass(slots=True)
 class Opened:
     """A message taken out of its envelope."""
@@ -84,6 +87,8 @@ class Fixed:
 
     def open(self, payload: bytes) -> Opened:
         """Cut at the header's length."""
+        if not self.ours:
+            return Opened(payload, _NO_HEADER)
         header = _first(payload, len(self.ours))
         return Opened(payload[len(header) :], Envelope(header))
 
