@@ -41,6 +41,9 @@ FEW_CARDS = 1_000
 #: What a process has in flight before it is filled, and how long an answer may then take.
 FEW_IN_FLIGHT, ANSWER_WITHIN_MS = 16, 30_000
 
+#: The share of a core under which a switch has read all the cards that it keeps.
+KEEPING_SHARE = 0.1
+
 #: How long the switch is looked at while its links are idle.
 IDLE_SECONDS = 10.0
 
@@ -80,15 +83,25 @@ def left(before: Told, after: Told) -> Told:
     return {"before": before, "after": after, "left": round(after["ratio"] / before["ratio"], 3)}
 
 
-async def grow_cards(folder: Path, size: Size, cards: int) -> Told:
-    """Few cards and many, each in a database of its own."""
+async def grow_cards(folder: Path, size: Size, cards: int, kept: int | None = None) -> Told:
+    """Few cards and many, each in a database of its own; all are kept in memory, or so many."""
     measured = []
     for count in (FEW_CARDS, cards):
         began = time.monotonic()
-        async with stage(_own(folder, f"cards-{count}"), cards=count, in_flight=IN_FLIGHT) as here:
+        async with stage(
+            _own(folder, f"cards-{count}"),
+            cards=count,
+            in_flight=IN_FLIGHT,
+            database=f"cards_kept = {cards if kept is None else kept}",
+        ) as here:
             loaded = time.monotonic() - began
+            while await idle(here, seconds=2.0) > KEEPING_SHARE:
+                pass  # it is still reading the cards that it keeps
+            rss = here.rig.switch_rss()
             measured.append(await turns(here, size, f"{count:,} cards"))
-            measured[-1] |= {"cards": count, "loading_seconds": round(loaded)}
+            measured[-1] |= {
+                "cards": count, "loading_seconds": round(loaded), "rss_mb": round(rss / 1e6)
+            }  # fmt: skip
     return left(*measured)
 
 
@@ -131,10 +144,10 @@ async def grow_links(folder: Path, size: Size, links: int) -> Told:
     }
 
 
-async def idle(here: Stage) -> float:
+async def idle(here: Stage, *, seconds: float = IDLE_SECONDS) -> float:
     """The share of a core that the switch takes while nobody asks."""
     before, began = here.rig.switch_cpu_seconds(), time.monotonic()
-    await asyncio.sleep(IDLE_SECONDS)
+    await asyncio.sleep(seconds)
     return (here.rig.switch_cpu_seconds() - before) / (time.monotonic() - began)
 
 
@@ -222,6 +235,7 @@ async def grow(folder: Path, cases: dict[str, Case]) -> dict[str, object]:
 
 @click.command()
 @click.option("--cards", type=click.IntRange(FEW_CARDS + 1), help="So many cards.")
+@click.option("--cards-kept", type=click.IntRange(0), help="Of the cards, so many; else all.")
 @click.option("--history", "messages", type=click.IntRange(2), help="So many messages of the past.")
 @click.option("--links", type=click.IntRange(1), help="So many idle connections.")
 @click.option("--hot", is_flag=True, help="Every message on one account.")
@@ -232,6 +246,7 @@ async def grow(folder: Path, cases: dict[str, Case]) -> dict[str, object]:
               help="How often switch and pgbench take turns.")  # fmt: skip
 def main(
     cards: int | None,
+    cards_kept: int | None,
     messages: int | None,
     links: int | None,
     hot: bool,
@@ -246,7 +261,7 @@ def main(
     size = Size(seconds, rounds)
     cases: dict[str, Case] = {}
     if cards:
-        cases["cards"] = lambda folder: grow_cards(folder, size, cards)
+        cases["cards"] = lambda folder: grow_cards(folder, size, cards, cards_kept)
     if messages:
         cases["history"] = lambda folder: grow_history(folder, size, messages)
     if links:

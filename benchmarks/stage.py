@@ -121,11 +121,13 @@ async def stage(
     answer_within_ms: int = ANSWER_WITHIN_MS,
     connections_max: int = CONNECTIONS_MAX,
     rows_within: str = WITHIN,
+    database: str = "",
 ) -> AsyncIterator[Stage]:
     """Stand everything up; prove what was measured; take everything down.
 
-    Of the cards, the first `used_cards` are used, where that is not 0. Raises `BenchError` where
-    something does not stand, or does not hold.
+    Of the cards, the first `used_cards` are used, where that is not 0. `database` is what else
+    stands in that section of the settings. Raises `BenchError` where something does not stand, or
+    does not hold.
     """
     say(f"making {cards:,} cards in {folder}")
     traffic = make_traffic(used_cards or cards, at_most=MESSAGES_MADE)
@@ -137,6 +139,7 @@ async def stage(
             switches=switches,
             answer_within_ms=answer_within_ms,
             connections_max=connections_max,
+            database=database,
         ) as stand,
         _connected(stand.database.url) as connection,
     ):
