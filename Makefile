@@ -1,7 +1,7 @@
 # Everything runs in .venv, which `setup` makes from the hashed lock files.
 #
 # A system's own Python before the first on PATH, where it is new enough and can make a .venv: those
-# of distributions are built with profiles of their use, and decide a quarter more messages a second.
+# of distributions are built with profiles of their use, and are a fifth to a quarter faster.
 PYTHON ?= $(shell /usr/bin/python3 -c \
 	'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
 	&& echo /usr/bin/python3 || echo python3)

@@ -20,6 +20,10 @@ from benchmarks.stage import CLIENTS, Stage, exceptions, perform, say, stage
 
 WARM_UP_SECONDS = 1.0
 
+#: Connections that decide, of one switch or of two together. More of them make smaller batches on
+#: the same processors.
+DECIDING = 2
+
 #: Cards, and with a history more of them; messages of a history.
 CARDS, FILLED_CARDS, HISTORY = 10_000, 100_000, 1_000_000
 
@@ -117,7 +121,13 @@ def _told(whose: str, result: Result, cpu_us: float) -> float:
 async def bench(plan: Plan, folder: Path) -> dict[str, object]:
     """Stand everything up, measure, prove, take everything down; the JSON line's object."""
     async with (
-        stage(folder, cards=plan.cards, in_flight=plan.in_flight, switches=plan.switches) as here,
+        stage(
+            folder,
+            cards=plan.cards,
+            in_flight=plan.in_flight,
+            switches=plan.switches,
+            database=f"connections = {max(1, DECIDING // plan.switches)}",
+        ) as here,
         rival(here, connections=plan.connections) as textbook,
     ):
         found = await Bench(plan, here, textbook).run()

@@ -11,9 +11,6 @@ import orjson
 from benchmarks.rig import BenchError
 from switch.operate.audit import audit
 
-#: Of pgbench's calls, how many may have come too late to be decisions.
-LATE_SHARE_MOST = 0.001
-
 #: Without these a commit is faster than a disk.
 DURABLE = ("fsync", "synchronous_commit", "full_page_writes")
 
@@ -39,17 +36,20 @@ async def check_received(
 
 
 async def check_yardstick(connection: asyncpg.Connection, transactions: int) -> None:
-    """Every decision that pgbench counted has its rows, but for the few that came too late, which
-    it counts as the others. It counts none of those that it breaks off at its end, hence at least
-    so many. Raises `BenchError`.
+    """Every decision that pgbench counted has its rows, or came too late to be one, which it counts
+    as the others. It counts none of those that it breaks off at its end, hence at least so many.
+    Raises `BenchError`.
     """
+    late = await connection.fetchval("SELECT last_value - (NOT is_called)::int FROM bench_late")
     for table in ("message_keys", "holds"):
         count = await connection.fetchval(
             f"SELECT count(*) FROM authorizations AS z JOIN {table} AS t"  # noqa: S608 - our names
             " USING (account_id, authorization_id) WHERE z.link = 'pgbench' AND z.reason IS NULL"
         )
-        if count < transactions * (1 - LATE_SHARE_MOST):
-            raise BenchError(f"pgbench made {transactions} decisions, {count} rows in {table}")
+        if count + late < transactions:
+            raise BenchError(
+                f"pgbench made {transactions} calls, {late} too late, {count} rows in {table}"
+            )
 
 
 async def check_books(url: str) -> None:

@@ -27,12 +27,10 @@ _POLL_SECONDS = 0.05
 
 HOST = "127.0.0.1"
 
-#: All is as it is by default, but for what must not meet another switch on this machine, and for
-#: the connections of which several switches share the default's.
+#: All is as it is by default, but for what must not meet another switch on this machine.
 _SETTINGS = """\
 [database]
 data_dir = "postgres"
-connections = {connections}
 {database}
 
 [admin]
@@ -51,10 +49,6 @@ in_flight_max = {in_flight_max}
 answer_within_ms = {answer_within_ms}
 connections_max = {connections_max}
 """
-
-#: Connections that decide, of all switches together: the default of one. More of them make smaller
-#: batches on the same processors.
-CONNECTIONS = 2
 
 #: What a link answers within, in milliseconds, and how many connections it takes, by default.
 ANSWER_WITHIN_MS, CONNECTIONS_MAX = 250, 64
@@ -136,7 +130,6 @@ async def rig(
                 connections_max=connections_max,
                 admin_listen=admin_listen,
                 database=database,
-                connections=max(1, CONNECTIONS // switches),
             )
         )
         return config, port

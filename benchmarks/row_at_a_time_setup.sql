@@ -11,6 +11,10 @@
 -- Whatever is no such approval is asked in policy order below, under the lock, with later
 -- statements than the one that takes it. What no load brings is left out: partial approvals,
 -- increments, and the answer to an original whose advice was here first.
+--
+-- Calls that came too late are counted, to be told apart from decisions that are lost.
+CREATE SEQUENCE IF NOT EXISTS bench_late;
+
 CREATE OR REPLACE FUNCTION bench_authorize_one(
     p_pan_token              bytea,
     p_message_key            bytea,
@@ -130,6 +134,7 @@ BEGIN
         RETURN;
     END IF;
     IF p_decide_by < v_now THEN
+        PERFORM nextval('bench_late');
         outcome := 'late';
         RETURN;
     END IF;

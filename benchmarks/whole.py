@@ -90,7 +90,7 @@ def main(
     out.mkdir(parents=True, exist_ok=True)
     long, often = ("--seconds", str(seconds)), ("--rounds", str(rounds))
     programs = {
-        "compared": ("bench", *long, *often),
+        "compared": ("bench", "--switches", "2", *long, *often),
         "ladder": ("ladder", *long),
         "codec": ("codec",),
         "keys": ("keys",),

@@ -81,6 +81,7 @@ class LogWriter:
                 self._sleep()
                 seen_at = time.monotonic()
             time.sleep(GATHER_S)
+        self._drain()  # what was lost since is told too
 
     def _sleep(self) -> None:
         """Until a line comes, or the end."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import subprocess
 import sys
 import time
 from pathlib import Path
 
-from switch.log_writer import FLUSH_S, LogWriter
+from switch.log_writer import FLUSH_S, IDLE_S, LogWriter
 
 ROOT = Path(__file__).parent.parent
 
@@ -29,6 +30,26 @@ def test_a_stream_that_does_not_block_gets_every_line() -> None:
     os.close(reader)
     os.close(stream)
     assert b"".join(lines) == received
+
+
+def test_a_writer_that_sleeps_is_woken() -> None:
+    """After a silence the next line is written at once, and a stop waits for nothing."""
+    reader, stream = os.pipe()
+    writer = LogWriter(10, stream, lambda count: b"lost %d\n" % count)
+    for line in (b"first\n", b"second\n"):
+        began = time.monotonic()
+        while not writer._is_asleep:
+            assert time.monotonic() - began < IDLE_S + 5
+            time.sleep(0.01)
+        writer.write(line)
+        assert select.select([reader], [], [], 5)[0]
+        assert line == os.read(reader, 100)
+    while not writer._is_asleep:
+        time.sleep(0.01)
+    writer.stop()
+    assert not writer._thread.is_alive()
+    os.close(reader)
+    os.close(stream)
 
 
 def test_stopping_waits_only_so_long_for_a_reader() -> None:

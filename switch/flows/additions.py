@@ -50,9 +50,9 @@ async def additions(
                 part = Money(decision.partial_minor, request.billing.currency)
                 added[_AMOUNT_BILLED] = version.amount(part)
             added[_ADDITIONAL_AMOUNTS] = original_amount(case)
-        if verdicts.cryptogram is Verdict.MATCH and code != response_code(
-            request.message, request.spec, None
-        ):
+        # What was recorded is over the plain approval's code: no other one goes out with it.
+        is_chip = chip is not None or verdicts.cryptogram is Verdict.MATCH
+        if is_chip and code != response_code(request.message, request.spec, None):
             chip = await _authenticated(case, verdicts, code, issuer, is_approved=True)
     data = encode_ber({_ISSUER_AUTHENTICATION_DATA: chip}) if chip is not None else ""
     if data := data + _scripts(case, verdicts, decision):

@@ -98,7 +98,7 @@ class Batcher(Generic[Call, Answer]):
         """`batch_max`: the most calls that one transaction takes; `one_key`: all of one key."""
         self._lanes = lanes
         self._idle = list(lanes)
-        self._lanes_to_count_on = 1  # as the last batch left them, never none
+        self._lanes_to_count_on = 1  # never none; known anew after each batch, or a lane's return
         self._batch_max = batch_max
         self._enough = 1 if one_key else batch_max  # calls beside which no other key is taken
         self._lines: dict[Hashable, _Line[Call, Answer]] = {}

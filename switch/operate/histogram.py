@@ -37,9 +37,10 @@ class Histogram:
 
     def add_all_us(self, latencies: Iterable[int]) -> None:
         """Take in many, in whole microseconds."""
-        for us, count in Counter(latencies).items():
+        counts = Counter(latencies)
+        for us, count in counts.items():
             self._add_us(us, count)
-            self.max = max(self.max, us / 1_000_000)
+        self.max = max(self.max, max(counts, default=0) / 1_000_000)
 
     def _add_us(self, us: int, count: int) -> None:
         us = min(max(0, us), _MOST_US)

@@ -204,7 +204,7 @@ class Metrics:
         return taken
 
     def _count_latencies(self) -> None:
-        """Many at once cost a tenth of what each by itself does."""
+        """What a message need not wait for."""
         self._latencies.add_all_us(self._told_us)
         self._told_us = []
 

@@ -12,6 +12,7 @@ import pytest_asyncio
 
 from keys.hsm import HsmUnavailable, Verdict
 from specs.tlv import decode_ber
+from tests.flows.later import private
 from tests.flows.support import PIN_BLOCK, House, as_the_demo, icc, open_house, purchase
 from tests.ledger.support import PROGRAM, Books, ledger_on
 
@@ -57,6 +58,20 @@ async def test_replayed(house: House) -> None:
     # The repeat of the first is answered as the first, tag 91 and all.
     repeat = await house.answer(first, mti="0101")
     assert ("00", True) == (repeat[39], repeat[55].startswith("91"))
+
+
+async def test_a_part_again(house: House) -> None:
+    """A repeat of a partial approval has no tag 91 where none can be made over its DE39: the one
+    that was recorded is over 00.
+    """
+    account_id, pan = await house.card(posted_minor=600)
+    asked = purchase(pan, _48=private(partial="1"))
+    assert "10" == (await house.answer(asked))[39]
+    for outage in (HsmUnavailable(), Verdict.MISMATCH):
+        house.hsm.arqc.append(outage)
+        repeat = await house.answer(asked, mti="0101")
+        assert ("10", None) == (repeat[39], repeat.get(55))
+    assert 600 == await house.books.held(account_id)
 
 
 async def test_too_far(house: House) -> None:

@@ -42,15 +42,34 @@ def test_exactly_what_is_not_done_in_time_is_told(things: list[tuple[float, floa
 
 
 def test_what_is_done_with_is_let_go() -> None:
-    """Limits that are far away do not keep what is done with for so long."""
+    """Limits that are far away do not keep what is done with for so long, in whatever order."""
 
     async def most() -> int:
-        limits: TimeLimits[int] = TimeLimits(lambda _: True, lambda _: None)
-        for number in range(10_000):
-            limits.add(number, 1e6)
+        limits: TimeLimits[int] = TimeLimits(lambda number: number != 0, lambda _: None)
+        limits.add(0, 1e6)  # the first, and never done
+        for number in range(1, 10_000):
+            limits.add(number, 2e6 + number * (-1) ** number)
         return len(limits)
 
     assert run(most()) <= 1_001
+
+
+@given(st.lists(st.tuples(_moments, st.booleans()), max_size=30))
+def test_what_is_forgotten_is_not_told(things: list[tuple[float, bool]]) -> None:
+    """What was forgotten before its limit is not told of, and all else is."""
+
+    async def told() -> list[int]:
+        reached: list[int] = []
+        limits: TimeLimits[int] = TimeLimits(lambda _: False, reached.append)
+        kept = [limits.add(number, 1 + moment) for number, (moment, _) in enumerate(things)]
+        for limit, (_, is_forgotten) in zip(kept, things, strict=True):
+            if is_forgotten:
+                limits.forget(limit)
+        await asyncio.sleep(100)
+        return reached
+
+    expected = [number for number, (_, is_forgotten) in enumerate(things) if not is_forgotten]
+    assert expected == sorted(run(told()))
 
 
 def test_on_the_loop_that_serves() -> None:
