@@ -169,7 +169,7 @@ class Batcher(Generic[Call, Answer]):
                 waiting.answer.set_exception(LedgerUnavailable())
 
     def dispatch(self) -> None:
-        """Hand waiting calls to lanes; a lane calls this when it becomes ready again."""
+        """Hand waiting calls to lanes, after a batch, and when a lane becomes ready again."""
         self._lanes_to_count_on = self.lanes_ready or 1
         self._dispatch()
 
@@ -272,9 +272,8 @@ class Batcher(Generic[Call, Answer]):
                 self._call_seconds += 0.1 * (seconds - self._call_seconds)
                 self._round_seconds += 0.1 * (seconds / rounds - self._round_seconds)
             self._idle.append(lane)
-            self._lanes_to_count_on = self.lanes_ready or 1
             self._release({waiting.key for _, waiting in batch}, again)
-            self._dispatch()
+            self.dispatch()
 
     async def _make(
         self, lane: Lane[Call, Answer], batch: list[tuple[int, _Waiting[Call, Answer]]]

@@ -29,7 +29,7 @@ from switch.settings import Link as LinkSettings
 from switch.wire.message import Message, decode, encode
 from tests.client import Client, connected
 from tests.contract.keys import KEYS as CONTRACT
-from tests.flows.support import Events, House, noting
+from tests.flows.support import Events, House, noting, purchase
 from tests.ledger.support import number
 from tests.process import eventually
 
@@ -278,3 +278,32 @@ def last_byte_changed(payload: bytes) -> bytes:
 #: What an HSM that does not answer does.
 Fault = Callable[[], Awaitable[None]]
 faulty = pytest.mark.parametrize("fault", [asleep, gone])
+
+
+def typed_in(pan: str, *, mti: str = "0100", **changes: str | None) -> Message:
+    """A purchase of 10.00 EUR whose card data were typed in: no HSM is asked but for its MAC."""
+    given: dict[str, str | None] = {"_22": "012", "_55": None, **changes}
+    return Message(mti, purchase(pan, **given))
+
+
+def advice(pan: str) -> Message:
+    """A stand-in advice of an approved purchase."""
+    return typed_in(pan, mti="0120", _39="00")
+
+
+def reversal_of(message: Message, mti: str = "0420") -> Message:
+    """The reversal of a purchase; its DE90 needs a secondary bitmap."""
+    fields = message.fields
+    original = f"0100{fields[11]}{fields[7]}{fields[32]:0>11}{'':0>11}"
+    return Message(mti, {**fields, 11: f"{number() % 1_000_000:06d}", 90: original})
+
+
+async def plain(one: Authentic, payload: bytes) -> tuple[Message, bool]:
+    """What is answered to bytes as they are, and whether that has a MAC."""
+    one.send(payload)
+    return await one.raw_answer()
+
+
+async def holds(house: House, account_id: int, minor: int) -> bool:
+    """Whether just this is held."""
+    return minor == await house.books.held(account_id)

@@ -8,9 +8,8 @@ import pytest
 
 from switch.wire.frame import Framing
 from switch.wire.message import Message
-from tests.flows.authentic import authentic
+from tests.flows.authentic import authentic, holds, typed_in
 from tests.flows.support import House
-from tests.flows.test_authentication import holds, typed_in
 from tests.process import eventually
 
 pytest_plugins = ["tests.ledger.fixtures"]
