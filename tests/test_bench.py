@@ -7,6 +7,7 @@ import contextlib
 import re
 from collections.abc import AsyncIterator, Callable
 from dataclasses import asdict
+from functools import partial
 from itertools import repeat
 
 import asyncpg
@@ -14,9 +15,10 @@ import pytest
 
 from benchmarks import history, load
 from benchmarks.codec import cost
+from benchmarks.honesty import check_yardstick
 from benchmarks.html import page
 from benchmarks.load import Generator
-from benchmarks.rig import HOST, run
+from benchmarks.rig import HOST, BenchError, run
 from benchmarks.soak import flatness, problems
 from benchmarks.textbook import Textbook
 from benchmarks.traffic import DIALECT, make_traffic, purchase
@@ -75,25 +77,50 @@ async def test_a_history_is_right(database: str, postgres_server: PostgresServer
     await books.connection.close()
 
 
-async def test_the_yardstick_is_right(database: str, postgres_server: PostgresServer) -> None:
-    """What pgbench decides is held, counted and answered again as the switch would."""
-    books = await Books.open(database)
+async def yardstick(books: Books, database: str, server: PostgresServer) -> None:
+    """What pgbench calls, and cards for it."""
     await load_cards(books)
     await run(
-        postgres_server.embedded.bin_dir / "psql", "--no-psqlrc", "--quiet",
+        server.embedded.bin_dir / "psql", "--no-psqlrc", "--quiet",
         "--set=ON_ERROR_STOP=1", f"--file={SETUP}", as_setting(database),
     )  # fmt: skip
 
-    async def ask(card: int, key: int, minor: int, expiry: str = "9912") -> list[object]:
-        row = await books.connection.fetchrow(
-            "SELECT * FROM bench_authorize_one(bench_token($1), int8send($2), int8send($2),"
-            " now() + interval '1 hour', $4, 60, NULL, NULL, 'purchase', 'stripe', $3, 0, $3,"
-            " '978', '000000', '0100', '1', '1231235959', '1', '476173', 'T', 'M', 'S', '5411',"
-            " '276', '901', 'pgbench', '123456')",
-            card, key, minor, expiry,
-        )  # fmt: skip
-        assert isinstance(row, asyncpg.Record)
-        return list(row.values())
+
+async def call(
+    books: Books, card: int, key: int, minor: int, expiry: str = "9912", within: str = "1 hour"
+) -> list[object]:
+    """One call as pgbench makes it."""
+    row = await books.connection.fetchrow(
+        "SELECT * FROM bench_authorize_one(bench_token($1), int8send($2), int8send($2),"
+        " now() + $5::text::interval, $4, 60, NULL, NULL, 'purchase', 'stripe', $3, 0, $3,"
+        " '978', '000000', '0100', '1', '1231235959', '1', '476173', 'T', 'M', 'S', '5411',"
+        " '276', '901', 'pgbench', '123456')",
+        card, key, minor, expiry, within,
+    )  # fmt: skip
+    assert isinstance(row, asyncpg.Record)
+    return list(row.values())
+
+
+async def test_a_late_call_is_no_lost_decision(
+    database: str, postgres_server: PostgresServer
+) -> None:
+    """What pgbench counted has its row or was told late; a call beyond both is one too many."""
+    books = await Books.open(database)
+    await yardstick(books, database, postgres_server)
+    await check_yardstick(books.connection, 0)
+    assert "decided" == (await call(books, 1_000_001, 1, 1_000))[0]
+    assert "late" == (await call(books, 1_000_001, 2, 1_000, within="-1 second"))[0]
+    await check_yardstick(books.connection, 2)
+    with pytest.raises(BenchError, match="3 calls, 1 too late, 1 rows"):
+        await check_yardstick(books.connection, 3)
+    await books.connection.close()
+
+
+async def test_the_yardstick_is_right(database: str, postgres_server: PostgresServer) -> None:
+    """What pgbench decides is held, counted and answered again as the switch would."""
+    books = await Books.open(database)
+    await yardstick(books, database, postgres_server)
+    ask = partial(call, books)
 
     plain, limited = 1_000_001, 1_000_002
     await books.limit(limited, amount_minor=1_000)

@@ -33,7 +33,7 @@ def test_a_stream_that_does_not_block_gets_every_line() -> None:
 
 
 def test_a_writer_that_sleeps_is_woken() -> None:
-    """After a silence the next line is written at once, and a stop waits for nothing."""
+    """After a silence the next line is written at once, and a stop tells what was lost."""
     reader, stream = os.pipe()
     writer = LogWriter(10, stream, lambda count: b"lost %d\n" % count)
     for line in (b"first\n", b"second\n"):
@@ -46,8 +46,11 @@ def test_a_writer_that_sleeps_is_woken() -> None:
         assert line == os.read(reader, 100)
     while not writer._is_asleep:
         time.sleep(0.01)
+    writer._lose(1)  # as a line that came while the queue was full, and nothing after it
     writer.stop()
     assert not writer._thread.is_alive()
+    assert select.select([reader], [], [], 0)[0]
+    assert b"lost 1\n" == os.read(reader, 100)
     os.close(reader)
     os.close(stream)
 

@@ -316,6 +316,33 @@ def test_a_crowd_of_another_party_keeps_nobody_out() -> None:
     assert "z0" == ended[-1]
 
 
+def test_parties_that_have_nothing_to_ask_do_not_count() -> None:
+    """A party shares with those that wait now, and not with all that ever came."""
+
+    async def main() -> list[Any]:
+        batcher: Batcher[str, str] = Batcher([ScriptedLane([])], batch_max=4)
+        loop = asyncio.get_running_loop()
+
+        async def one(party: str, number: int, seconds: float) -> Any:
+            return await batcher.submit(
+                f"{party}{number}",
+                key=(party, number),
+                decide_by=loop.time() + seconds,
+                party=party,
+            )
+
+        for _ in range(10):  # one second a batch: learnt
+            await asyncio.gather(*(one(party, 0, NEVER) for party in "abcdefghi"))
+        asked = [asyncio.create_task(one("x", number, NEVER)) for number in range(100)]
+        await asyncio.sleep(0.1)
+        asked.append(asyncio.create_task(one("z", 0, NEVER)))
+        await asyncio.sleep(0)
+        asked.append(asyncio.create_task(one("z", 1, 3.0)))
+        return await asyncio.gather(*asked, return_exceptions=True)
+
+    assert ["z0", "z1"] == run(main())[-2:]
+
+
 def test_a_lane_that_is_down_is_not_free() -> None:
     """With one of two connections down it is the other's queue that says who comes too late."""
     log: list[Made] = []
@@ -324,6 +351,16 @@ def test_a_lane_that_is_down_is_not_free() -> None:
     crowd = [(50.0, f"{chr(400 + i)}1", NEVER) for i in range(20)]
     ended = outcomes([*slow, *crowd, (50.1, "w1", 2.0)], *lanes, batch_max=1)
     assert (50.1, Overloaded) == ended[-1]
+
+
+def test_lanes_share_the_queue() -> None:
+    """With two connections a queue is expected to take half of what it takes with one."""
+    for count, wanted in ((2, "w1"), (1, Overloaded)):
+        lanes = [ScriptedLane([], name=name) for name in "ab"[:count]]
+        slow = [(i * 2.0, f"{chr(300 + i)}1", NEVER) for i in range(20)]  # one second each: learnt
+        crowd = [(50.0, f"{chr(400 + i)}1", NEVER) for i in range(18 + count)]
+        ended = outcomes([*slow, *crowd, (50.1, "w1", 20.0)], *lanes, batch_max=1)
+        assert wanted == ended[-1][1]
 
 
 def test_a_hot_key_is_asked_of_its_own_line() -> None:
