@@ -131,16 +131,31 @@ def test_a_server_of_its_own(recorded: str, file: Path) -> None:
 
 
 @contextmanager
+def locked(url: str) -> Iterator[None]:
+    """Nobody can read what was recorded."""
+    with asyncio.Runner() as runner:
+        connection = runner.run(asyncpg.connect(url))
+        runner.run(connection.execute("BEGIN; LOCK TABLE authorizations"))
+        yield
+        runner.run(connection.close())
+
+
+@contextmanager
 def started(url: str, file: Path, folder: Path) -> Iterator[tuple[subprocess.Popen[str], int]]:
-    """A trial in a process of its own, whose server is there: the process, and the server's."""
-    with subprocess.Popen(
-        [COMMAND, "rules", "try", str(file), "--from", "2026-01-01"],
-        cwd=folder,
-        env=environment({"database__url": as_setting(url)}) | {"TMPDIR": str(folder)},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as trial:
+    """A trial in a process of its own, whose server is there: the process, and the server's. It
+    does not come to its end meanwhile.
+    """
+    with (
+        locked(url),
+        subprocess.Popen(
+            [COMMAND, "rules", "try", str(file), "--from", "2026-01-01"],
+            cwd=folder,
+            env=environment({"database__url": as_setting(url)}) | {"TMPDIR": str(folder)},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as trial,
+    ):
         server = "switch-trial-*/postgres/data/postmaster.pid"
         try:
             until(lambda: [one for one in folder.glob(server) if one.read_text().count("\n") > 1])
