@@ -9,17 +9,21 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from sys import intern
 from typing import Any
 
 from switch.rules.card import Card, Plastic
+
+#: Sets of plastics that cards have in common: an expiry month, a service code, a sequence number.
+PLASTICS_SHARED = 4_096
 
 
 class KeptCards:
     """So many cards by the newest token of their PAN; those that were not asked for longest go."""
 
     def __init__(self, most: int) -> None:
-        """`most` cards, some 0.7 KB each; none are kept with 0."""
+        """`most` cards, some half a KB each; none are kept with 0."""
         self._most = most
         self._cards: OrderedDict[bytes, Card] = OrderedDict()
 
@@ -59,10 +63,10 @@ class KeptCards:
 def card_of(row: Iterable[Any]) -> Card:
     """A row of find_cards_v4: the token, the card's own facts, its plastics in three columns."""
     (
-        _, account_id, card_id, program_id, status, account_status, currency, pin_method,
+        token, account_id, card_id, program_id, status, account_status, currency, pin_method,
         pin_reference, version, key_token, numbers, expiries, service_codes,
     ) = row  # fmt: skip
-    # Words that many cards share are one object each: a card takes half the memory.
+    # What many cards share is one object each: a card takes half the memory.
     return Card(
         account_id,
         card_id,
@@ -73,9 +77,14 @@ def card_of(row: Iterable[Any]) -> Card:
         pin_method and intern(pin_method),
         pin_reference,
         version,
-        key_token,
-        tuple(
-            Plastic(intern(number), intern(expiry), intern(code))
-            for number, expiry, code in zip(numbers, expiries, service_codes, strict=True)
-        ),
+        token if key_token == token else key_token,
+        _plastics(tuple(numbers), tuple(expiries), tuple(service_codes)),
     )
+
+
+@lru_cache(maxsize=PLASTICS_SHARED)
+def _plastics(
+    numbers: tuple[str, ...], expiries: tuple[str, ...], service_codes: tuple[str, ...]
+) -> tuple[Plastic, ...]:
+    """A card's plastics, from a column each."""
+    return tuple(map(Plastic, numbers, expiries, service_codes))
