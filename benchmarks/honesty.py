@@ -41,7 +41,7 @@ async def check_yardstick(connection: asyncpg.Connection, transactions: int) -> 
     Raises `BenchError`.
     """
     late = await connection.fetchval("SELECT last_value - (NOT is_called)::int FROM bench_late")
-    for table in ("message_keys", "holds"):
+    for table in ("message_keys", "holds", "events"):
         count = await connection.fetchval(
             f"SELECT count(*) FROM authorizations AS z JOIN {table} AS t"  # noqa: S608 - our names
             " USING (account_id, authorization_id) WHERE z.link = 'pgbench' AND z.reason IS NULL"

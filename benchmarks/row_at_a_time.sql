@@ -10,4 +10,4 @@ SELECT * FROM bench_authorize_one(
     clock_timestamp() + :within::interval, '3012', 604800, NULL, NULL, 'purchase', 'stripe',
     :amount, 0, :amount, '978', '000000', '0100', :stan, '1231235959', :rrn, '476173', 'TERM0001',
     'MERCHANT0000001', 'ACME STORE               BERLIN       DE', '5411', '276', '901', 'pgbench',
-    :code);
+    :code, 'track_code=match');

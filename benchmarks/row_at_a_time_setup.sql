@@ -44,6 +44,7 @@ CREATE OR REPLACE FUNCTION bench_authorize_one(
     p_entry_mode             text,
     p_link                   text,
     p_authorization_code     text,
+    p_findings               text,
     OUT outcome              text,
     OUT reason               text,
     OUT authorization_code   text,
@@ -90,7 +91,8 @@ BEGIN
            AND p_amount_minor <= a.posted_minor + a.credit_limit_minor - a.held_minor
         RETURNING a.account_id, c.card_id, clock_timestamp() AS received_at,
                   nextval('authorization_ids') AS authorization_id,
-                  a.posted_minor + a.credit_limit_minor - a.held_minor AS available_minor
+                  a.posted_minor + a.credit_limit_minor - a.held_minor AS available_minor,
+                  a.posted_minor, a.held_minor, a.credit_limit_minor
     ),
     keyed AS (
         INSERT INTO message_keys (account_id, message_key, authorization_id, received_at)
@@ -103,18 +105,28 @@ BEGIN
         SELECT s.account_id, s.authorization_id, s.authorization_id, s.received_at,
                p_amount_minor, 'open', s.received_at + make_interval(secs => p_hold_seconds)
           FROM spent AS s
+    ),
+    told AS (
+        INSERT INTO events (
+            account_id, occurred_at, type, card_id, authorization_id, received_at,
+            posted_change_minor, held_change_minor, posted_minor, held_minor, credit_limit_minor)
+        SELECT s.account_id, s.received_at, 'authorization.approved', s.card_id,
+               s.authorization_id, s.received_at, 0, p_amount_minor, s.posted_minor, s.held_minor,
+               s.credit_limit_minor
+          FROM spent AS s
     )
     INSERT INTO authorizations (
         account_id, authorization_id, received_at, card_id, link, scheme, mti, message_key,
         stan, transmission_datetime, rrn, acquirer, terminal, merchant, merchant_name,
         mcc, country, entry_mode, processing_code, kind, channel,
         transaction_minor, transaction_currency, amount_minor, cash_minor,
-        authorization_code, available_minor, standing_minor, using_minor, using_cash_minor)
+        authorization_code, available_minor, standing_minor, using_minor, using_cash_minor, findings)
     SELECT s.account_id, s.authorization_id, s.received_at, s.card_id, p_link, 'demo', p_mti, p_message_key,
            p_stan, p_transmission_datetime, p_rrn, p_acquirer, p_terminal, p_merchant,
            p_merchant_name, p_mcc, p_country, p_entry_mode, p_processing_code, p_kind, p_channel,
            p_transaction_minor, p_transaction_currency, p_amount_minor, p_cash_minor,
-           p_authorization_code, s.available_minor, p_amount_minor, p_amount_minor, p_cash_minor
+           p_authorization_code, s.available_minor, p_amount_minor, p_amount_minor, p_cash_minor,
+           p_findings
       FROM spent AS s
     RETURNING available_minor INTO available_minor;
     IF FOUND THEN
@@ -206,7 +218,8 @@ BEGIN
         stan, transmission_datetime, rrn, acquirer, terminal, merchant, merchant_name,
         mcc, country, entry_mode, processing_code, kind, channel,
         transaction_minor, transaction_currency, amount_minor, cash_minor,
-        reason, authorization_code, available_minor, standing_minor, using_minor, using_cash_minor)
+        reason, authorization_code, available_minor, standing_minor, using_minor, using_cash_minor,
+        findings)
     VALUES (
         v_account_id, v_authorization_id, v_now, v_card_id, p_link, 'demo', p_mti, p_message_key,
         p_stan, p_transmission_datetime, p_rrn, p_acquirer, p_terminal, p_merchant,
@@ -215,10 +228,14 @@ BEGIN
         reason, authorization_code, available_minor,
         CASE WHEN reason IS NULL AND v_is_debit THEN p_amount_minor ELSE 0 END,
         CASE WHEN reason IS NULL AND v_is_debit THEN p_amount_minor ELSE 0 END,
-        CASE WHEN reason IS NULL AND v_is_debit THEN p_cash_minor ELSE 0 END);
+        CASE WHEN reason IS NULL AND v_is_debit THEN p_cash_minor ELSE 0 END, p_findings);
     INSERT INTO message_keys (account_id, message_key, authorization_id, received_at)
     VALUES (v_account_id, p_message_key, v_authorization_id, v_now);
     IF reason IS NOT NULL OR NOT v_is_debit THEN
+        INSERT INTO events (account_id, occurred_at, type, card_id, authorization_id, received_at)
+        VALUES (v_account_id, v_now,
+                CASE WHEN reason IS NULL THEN 'authorization.approved'
+                     ELSE 'authorization.declined' END, v_card_id, v_authorization_id, v_now);
         RETURN;
     END IF;
 
@@ -226,7 +243,17 @@ BEGIN
         account_id, purchase_id, authorization_id, received_at, amount_minor, state, expires_at)
     VALUES (v_account_id, v_authorization_id, v_authorization_id, v_now, p_amount_minor, 'open',
             v_now + make_interval(secs => p_hold_seconds));
-    UPDATE accounts SET held_minor = held_minor + p_amount_minor WHERE account_id = v_account_id;
+    WITH spent AS (
+        UPDATE accounts SET held_minor = held_minor + p_amount_minor
+         WHERE account_id = v_account_id
+        RETURNING posted_minor, held_minor, credit_limit_minor
+    )
+    INSERT INTO events (
+        account_id, occurred_at, type, card_id, authorization_id, received_at, posted_change_minor,
+        held_change_minor, posted_minor, held_minor, credit_limit_minor)
+    SELECT v_account_id, v_now, 'authorization.approved', v_card_id, v_authorization_id, v_now, 0,
+           p_amount_minor, s.posted_minor, s.held_minor, s.credit_limit_minor
+      FROM spent AS s;
     IF v_card.has_limits THEN
         INSERT INTO limit_usage AS u (
             account_id, card_id, scope, period, period_start, amount_minor, count, counted_from)

@@ -172,7 +172,7 @@ async def stage(
 
 
 async def log_files_ready(connection: asyncpg.Connection) -> None:
-    """Bring the server to where one is that has run for a while: the files of its log are used again.
+    """Have the server as one is that has run for a while: the files of its log are used again.
 
     A new server makes each of them, 16 MB of zeros, while all who commit wait for some 60 ms.
     """

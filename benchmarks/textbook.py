@@ -47,7 +47,8 @@ SELECT t.account_id, t.card_id, c.status, c.channels_blocked, c.mcc_blocked, c.c
  WHERE t.pan_token = $1
 """
 ACCOUNT = """
-SELECT status, posted_minor + credit_limit_minor - held_minor AS available_minor
+SELECT status, posted_minor, held_minor, credit_limit_minor,
+       posted_minor + credit_limit_minor - held_minor AS available_minor
   FROM accounts WHERE account_id = $1 FOR UPDATE
 """
 REPEAT = """
@@ -62,15 +63,24 @@ WITH decided AS (
         transmission_datetime, rrn, acquirer, terminal, merchant, merchant_name, mcc, country,
         entry_mode, processing_code, kind, channel, transaction_minor, transaction_currency,
         amount_minor, cash_minor, reason, authorization_code, available_minor, standing_minor,
-        using_minor)
+        using_minor, findings)
     VALUES (
         $1, nextval('authorization_ids'), clock_timestamp(), $2, 'textbook', 'demo', '0100', $3,
         $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, 'purchase', 'stripe', $15, $16, $15, 0,
-        $17, $18, $19, $20, $20)
-    RETURNING account_id, authorization_id, received_at, message_key
+        $17, $18, $19, $20, $20, $21)
+    RETURNING account_id, authorization_id, received_at, message_key, card_id, reason
 ), keyed AS (
     INSERT INTO message_keys (account_id, message_key, authorization_id, received_at)
     SELECT account_id, message_key, authorization_id, received_at FROM decided
+), told AS (
+    INSERT INTO events (
+        account_id, occurred_at, type, card_id, authorization_id, received_at, posted_change_minor,
+        held_change_minor, posted_minor, held_minor, credit_limit_minor)
+    SELECT account_id, received_at,
+           CASE WHEN reason IS NULL THEN 'authorization.approved'
+                ELSE 'authorization.declined' END,
+           card_id, authorization_id, received_at, 0, $20, $22, $23, $24
+      FROM decided
 )
 INSERT INTO holds (
     account_id, purchase_id, authorization_id, received_at, amount_minor, state, expires_at)
@@ -142,7 +152,9 @@ class Textbook:
                 RECORD, card["account_id"], card["card_id"], key, fields["11"], fields["7"],
                 fields["37"], fields["32"], fields["41"], fields["42"], fields["43"], fields["18"],
                 fields["19"], fields["22"], fields["3"], minor, fields["49"], reason, code,
-                account["available_minor"] - held, held,
+                account["available_minor"] - held, held, f"track_code={verdict.value}",
+                account["posted_minor"], account["held_minor"] + held,
+                account["credit_limit_minor"],
             )  # fmt: skip
             if held:
                 await connection.execute(CHARGE, card["account_id"], held)

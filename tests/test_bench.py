@@ -62,6 +62,29 @@ async def findings(url: str) -> dict[str, int]:
     return {finding.rule: finding.checked for finding in found}
 
 
+async def untold(database: str) -> tuple[int, int]:
+    """How many decisions have no event of theirs, and how many accounts' last event has other
+    balances than they.
+    """
+    books = await Books.open(database)
+    decisions: int = await books.connection.fetchval(
+        "SELECT count(*) FROM authorizations AS z LEFT JOIN events AS e"
+        " USING (account_id, authorization_id, card_id, received_at)"
+        " WHERE e.type IS DISTINCT FROM"
+        " 'authorization.' || CASE WHEN z.reason IS NULL THEN 'approved' ELSE 'declined' END"
+    )
+    accounts: int = await books.connection.fetchval(
+        "SELECT count(*) FROM accounts AS a CROSS JOIN LATERAL ("
+        "  SELECT posted_minor, held_minor, credit_limit_minor FROM events AS e"
+        "   WHERE e.account_id = a.account_id AND e.held_minor IS NOT NULL"
+        "   ORDER BY e.event_id DESC LIMIT 1) AS e"
+        " WHERE (e.posted_minor, e.held_minor, e.credit_limit_minor)"
+        "    <> (a.posted_minor, a.held_minor, a.credit_limit_minor)"
+    )
+    await books.connection.close()
+    return decisions, accounts
+
+
 async def test_a_history_is_right(database: str, postgres_server: PostgresServer) -> None:
     """Half its messages are authorizations, half their completions, over all its months."""
     books = await Books.open(database)
@@ -94,7 +117,7 @@ async def call(
         "SELECT * FROM bench_authorize_one(bench_token($1), int8send($2), int8send($2),"
         " now() + $5::text::interval, $4, 60, NULL, NULL, 'purchase', 'stripe', $3, 0, $3,"
         " '978', '000000', '0100', '1', '1231235959', '1', '476173', 'T', 'M', 'S', '5411',"
-        " '276', '901', 'pgbench', '123456')",
+        " '276', '901', 'pgbench', '123456', 'track_code=match')",
         card, key, minor, expiry, within,
     )  # fmt: skip
     assert isinstance(row, asyncpg.Record)
@@ -132,6 +155,7 @@ async def test_the_yardstick_is_right(database: str, postgres_server: PostgresSe
     assert ["decided", "card_expired", None, 99_999_000] == await ask(plain, 5, 10, "9901")
     checked = await findings(database)
     assert (5, 2, 1) == (checked["keys"], checked["decisions"], checked["usage"])
+    assert (0, 0) == await untold(database)
     await books.connection.close()
 
 
@@ -279,6 +303,7 @@ async def test_the_textbook_is_right(database: str) -> None:
         assert b"" == await reader.read()
     checked = await findings(database)
     assert (4, 1) == (checked["keys"], checked["decisions"])
+    assert (0, 0) == await untold(database)
 
 
 STEP = {
