@@ -52,7 +52,7 @@ class Database(Section):
     url: DatabaseUrl = SecretStr("embedded")
     data_dir: FilePath = Path("var/postgres")
     connections: Annotated[Whole, between(1, 100)] = 2
-    batch_max: Annotated[Whole, between(1, 1_000)] = 64
+    batch_max: Annotated[Whole, between(1, 1_000)] = 128
     connect_timeout_ms: Milliseconds = 5_000
     cards_kept: Annotated[Whole, between(0, 10_000_000)] = 1_000_000
     one_account_per_call: bool = False

@@ -44,7 +44,7 @@ CAUTION = 1.5
 #: How long a call waits before it is made again when another process held its account.
 RETRY_SECONDS = 0.003
 #: How batches are told apart by their size, and by the seconds that they take.
-SIZES = (1, 2, 4, 8, 16, 32, 64)
+SIZES = (1, 2, 4, 8, 16, 32, 64, 128)
 SECONDS = (0.0005, 0.001, 0.002, 0.003, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 1.0, 5.0)
 
 
