@@ -87,4 +87,7 @@ def _plastics(
     numbers: tuple[str, ...], expiries: tuple[str, ...], service_codes: tuple[str, ...]
 ) -> tuple[Plastic, ...]:
     """A card's plastics, from a column each."""
-    return tuple(map(Plastic, numbers, expiries, service_codes))
+    return tuple(
+        Plastic(intern(number), intern(expiry), intern(code))
+        for number, expiry, code in zip(numbers, expiries, service_codes, strict=True)
+    )

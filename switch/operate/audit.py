@@ -44,7 +44,7 @@ _SESSION = {
     "default_transaction_read_only": "on",
     "plan_cache_mode": "force_custom_plan",
     "statement_timeout": "0",
-    "work_mem": "64MB",  # what is compared of a batch fits, rather than going to disk
+    "work_mem": "64MB",  # of what is compared of a batch less goes to disk
     "timezone": "UTC",
     "jit": "off",
     "application_name": "switch audit",
