@@ -7,7 +7,7 @@ A task a message. pyiso8583 decodes and encodes; a connection of an asyncpg pool
 the card, its CVV through the software HSM, the account FOR UPDATE, the repeat, the rows, the
 balance, COMMIT; an 0110. It is written as well as a day allows: uvloop, statements that asyncpg
 prepares once and keeps, the planner's settings of the switch, no reset of a connection that
-nothing was set on, one INSERT for three tables. Of what the switch does it leaves out the
+nothing was set on, one INSERT for four tables. Of what the switch does it leaves out the
 deadline, the log, the metrics, limits, and whatever is not a purchase on a stripe.
 """
 
@@ -79,7 +79,9 @@ WITH decided AS (
     SELECT account_id, received_at,
            CASE WHEN reason IS NULL THEN 'authorization.approved'
                 ELSE 'authorization.declined' END,
-           card_id, authorization_id, received_at, 0, $20, $22, $23, $24
+           card_id, authorization_id, received_at, CASE WHEN $20 > 0 THEN 0 END,
+           nullif($20, 0), CASE WHEN $20 > 0 THEN $22::bigint END,
+           CASE WHEN $20 > 0 THEN $23::bigint END, CASE WHEN $20 > 0 THEN $24::bigint END
       FROM decided
 )
 INSERT INTO holds (

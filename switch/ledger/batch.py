@@ -285,7 +285,7 @@ class Batcher(Generic[Call, Answer]):
             if len(batch) == 1:
                 _settle(batch[0][1], refusal)
                 return []
-            return await self._make_one_by_one(lane, [waiting for _, waiting in batch])
+            return await self._make_in_halves(lane, [waiting for _, waiting in batch])
         except Exception as error:  # noqa: BLE001 - a bug here must not strand the callers
             for _, waiting in batch:
                 _settle(waiting, error)
@@ -298,16 +298,23 @@ class Batcher(Generic[Call, Answer]):
                 _settle(waiting, answer)
         return again
 
-    async def _make_one_by_one(
+    async def _make_in_halves(
         self, lane: Lane[Call, Answer], batch: list[_Waiting[Call, Answer]]
     ) -> list[_Waiting[Call, Answer]]:
-        """Rolled back, so nobody's fault is anybody else's: try each alone, in order of its key."""
+        """Rolled back, so nobody's fault is anybody else's: try each half by itself, in order of
+        arrival, until whoever is refused stands alone. One by one a large batch would take longer
+        than its callers have.
+        """
         again: list[_Waiting[Call, Answer]] = []
         held_up: set[Hashable] = set()
-        for waiting in batch:
-            if waiting.key in held_up or await self._make(lane, [(0, waiting)]):
-                held_up.add(waiting.key)
-                again.append(waiting)
+        middle = len(batch) // 2
+        for half in (batch[:middle], batch[middle:]):
+            again += [waiting for waiting in half if waiting.key in held_up]
+            going = [waiting for waiting in half if waiting.key not in held_up]
+            if going:
+                back = await self._make(lane, _in_rounds(going))
+                again += back
+                held_up |= {waiting.key for waiting in back}
         return again
 
     def _release(self, keys: set[Hashable], again: Sequence[_Waiting[Call, Answer]]) -> None:
@@ -338,6 +345,19 @@ class Batcher(Generic[Call, Answer]):
 
 def _is_done(waiting: _Waiting[Any, Any]) -> bool:
     return waiting.answer.done()
+
+
+def _in_rounds(
+    batch: Sequence[_Waiting[Call, Answer]],
+) -> list[tuple[int, _Waiting[Call, Answer]]]:
+    """Each call with its place among those of its key."""
+    taken: dict[Hashable, int] = {}
+    rounds = []
+    for waiting in batch:
+        turn = taken.get(waiting.key, 0)
+        taken[waiting.key] = turn + 1
+        rounds.append((turn, waiting))
+    return rounds
 
 
 def _settle(waiting: _Waiting[Call, Answer], answer: Answer | Exception) -> None:

@@ -26,6 +26,7 @@ class KeptCards:
         """`most` cards, some half a KB each; none are kept with 0."""
         self._most = most
         self._cards: OrderedDict[bytes, Card] = OrderedDict()
+        self._forgotten: list[OrderedDict[bytes, Card]] = []
 
     def __len__(self) -> int:
         """How many there are."""
@@ -43,9 +44,23 @@ class KeptCards:
             self._cards.move_to_end(token)
         return card
 
-    def clear(self) -> None:
-        """Forget all of them."""
-        self._cards.clear()
+    def forget(self) -> None:
+        """Keep none of them any more. Their memory goes bit by bit, with `let_go`: a million cards
+        at once would hold up the event loop for a tenth of a second.
+        """
+        self._forgotten.append(self._cards)
+        self._cards = OrderedDict()
+
+    def let_go(self, most: int) -> bool:
+        """Free so many of those that were forgotten; false where there are no more."""
+        while self._forgotten and not self._forgotten[-1]:
+            self._forgotten.pop()
+        if not self._forgotten:
+            return False
+        cards = self._forgotten[-1]
+        for _ in range(min(most, len(cards))):
+            cards.popitem()
+        return True
 
     def keep(self, tokens: Sequence[bytes], card: Card | None) -> None:
         """Keep what was found now, under the first of the tokens of its PAN; none: there is no

@@ -16,10 +16,11 @@ from switch.deadline import Deadline
 from switch.ledger import statements
 from switch.ledger.batch import Batcher
 from switch.ledger.calls import AuthorizationCall, Booked, BookingCall, RefusedCall
+from switch.ledger.card_reader import CardReader
 from switch.ledger.clock import DatabaseClock
 from switch.ledger.errors import CallRefused, LedgerUnavailable, OutcomeUnknown, Overloaded
 from switch.ledger.file_updates import FileUpdates
-from switch.ledger.kept_cards import KeptCards, card_of
+from switch.ledger.kept_cards import KeptCards
 from switch.ledger.lane import PostgresLane, follow
 from switch.ledger.primary import Primary
 from switch.ledger.queries import QUERIES
@@ -47,8 +48,6 @@ SWEEP_SECONDS = 5.0
 SILENCE_SECONDS = SWEEP_SECONDS + 3.0
 #: Holds that one sweep releases at most: it holds their accounts' locks meanwhile.
 SWEEP_MOST = 50
-#: Cards that are read at once while those to keep are read: a millisecond of the event loop.
-KEEP_AT_ONCE = 200
 #: How long one housekeeping statement may take, in seconds: sweeping, unwinding.
 HOUSEKEEPING_SECONDS = 5.0
 
@@ -125,7 +124,7 @@ class Ledger:
         self._unwinder = Unwinder(journal, self._unwind, on_event=on_event)
         self._heard_at = time.monotonic()
         self._sweeper: asyncio.Task[None] | None = None
-        self._keeper: asyncio.Task[None] | None = None
+        self._reader = CardReader(self._kept, self._chore)
         self._follower: asyncio.Task[None] | None = None
 
     @property
@@ -156,7 +155,7 @@ class Ledger:
         )
         self._unwinder.start()
         self._sweeper = asyncio.create_task(self._sweep())
-        self._keeper = asyncio.create_task(self._keep_cards())
+        self._reader.start()
 
     def allow_stand_ins(self, journal: StandInJournal) -> None:
         """From now on approvals can be given while the database is away, and what an earlier
@@ -171,18 +170,16 @@ class Ledger:
         """A connection is back. It may be to another database of the same address, restored or
         made anew, in which a version is another card's: what was kept is forgotten.
         """
-        self._kept.clear()
-        if self._keeper is not None:
-            self._keeper.cancel()  # what it has read is forgotten too: from the beginning again
-            self._keeper = asyncio.create_task(self._keep_cards())
+        self._reader.read_anew()
         self._decisions.dispatch()
 
     async def close(self, *, within: float) -> None:
         """Finish what is in a lane, take back what can be within some seconds, disconnect."""
-        for task in (self._sweeper, self._keeper, self._follower):
+        for task in (self._sweeper, self._follower):
             if task is not None:
                 task.cancel()
                 await asyncio.gather(task, return_exceptions=True)
+        await self._reader.stop()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(within):
                 await self._decisions.drain()
@@ -320,22 +317,6 @@ class Ledger:
             return released
         due = await self._chore("accounts_due", SWEEP_MOST)
         return sum([(await self._chore("expire_holds_of", row[0]))[0][0] for row in due])
-
-    async def _keep_cards(self) -> None:
-        """Read cards to keep, until there are no more or no room; then the traffic's own are."""
-        token = b""
-        while self._kept.has_room:
-            try:
-                rows = await self._chore("cards_from", token, KEEP_AT_ONCE)
-            except (LedgerUnavailable, CallRefused):
-                return  # they are found one by one as they are asked for
-            if not rows:
-                return
-            for row in rows:
-                if not self._kept.has_room:
-                    return
-                self._kept.keep((row[0],), card_of(row))
-            token = max(row[0] for row in rows)
 
     async def _chore(self, name: str, *parameters: Any) -> list[Any]:
         by = time.monotonic() + HOUSEKEEPING_SECONDS

@@ -45,6 +45,7 @@ _SESSION = {
     "plan_cache_mode": "force_custom_plan",
     "statement_timeout": "0",
     "work_mem": "64MB",  # of what is compared of a batch less goes to disk
+    "max_parallel_workers_per_gather": "0",  # one processor, beside those who decide
     "timezone": "UTC",
     "jit": "off",
     "application_name": "switch audit",

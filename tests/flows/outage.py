@@ -87,7 +87,7 @@ class Lender:
         """The database is there again, cards are kept, and nothing is left to be posted."""
         ledger = self.house.ledger
         await until(lambda: all(lane.is_ready for lane in ledger._lanes()), 10)
-        await until(lambda: ledger._keeper is not None and ledger._keeper.done(), 10)
+        await until(lambda: ledger._reader.is_done, 10)
         await until(lambda: not self.stand_ins.pending, 10)
 
     async def card(self, **how: Any) -> Day:

@@ -320,6 +320,13 @@ class Books:
         return [row[0] for row in await self.connection.fetch(QUERIES["audit"])]
 
 
+def card_row(token: bytes) -> tuple[object, ...]:
+    """A row of find_cards_v4: a card with one plastic."""
+    return (
+        token, 1, 1, 1, "active", "open", "978", None, None, 1, token, ["00"], ["3012"], ["201"],
+    )  # fmt: skip
+
+
 @asynccontextmanager
 async def ledger_on(
     url: str,

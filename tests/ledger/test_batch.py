@@ -166,19 +166,38 @@ def test_overloaded() -> None:
 # ---- faults -----------------------------------------------------------------------------------
 
 
-def test_refused_one_by_one() -> None:
-    """A batch that is proven rolled back is tried one by one: nobody pays for another."""
+def test_refused_in_halves() -> None:
+    """A batch that is proven rolled back is tried in halves: nobody pays for another."""
     log: list[Made] = []
-    lane = ScriptedLane(log, [(1, answered), *[(1, refuses("y1"))] * 4])
+    lane = ScriptedLane(log, [(1, answered), *[(1, refuses("y1"))] * 5])
     arrivals = [(i / 10, call, NEVER) for i, call in enumerate(("w1", "x1", "y1", "z1"))]
     ended = outcomes(arrivals, lane)
-    assert [["w1"], ["x1", "y1", "z1"], ["x1"], ["y1"], ["z1"]] == calls_of(log)
+    assert [["w1"], ["x1", "y1", "z1"], ["x1"], ["y1", "z1"], ["y1"], ["z1"]] == calls_of(log)
     assert ["w1", "x1", CallRefused, "z1"] == [result for _, result in ended]
     assert all(turn == 0 for made in log[2:] for turn, _ in made.calls)
 
 
+def test_one_that_is_refused_among_many() -> None:
+    """Of 128 calls one is refused: fifteen batches settle all of them, in order by key."""
+    log: list[Made] = []
+    crowd = [f"{chr(200 + i // 2)}{i}" for i in range(128)]
+    poison = crowd[77]
+    lane = ScriptedLane(log, [(1, answered), *[(1, refuses(poison))] * 20])
+    arrivals = [(0, "w", NEVER), *((0.1 + i / 1000, call, NEVER) for i, call in enumerate(crowd))]
+    ended = outcomes(arrivals, lane, batch_max=128)
+    assert ["w", *(CallRefused if call == poison else call for call in crowd)] == [
+        result for _, result in ended
+    ]
+    assert 1 + 15 == len(calls_of(log))
+    for made in log[1:]:
+        seen: dict[str, int] = {}
+        for turn, call in made.calls:
+            assert seen.get(call[0], 0) == turn
+            seen[call[0]] = turn + 1
+
+
 def test_refused_then_held_up() -> None:
-    """One by one, a call does not overtake an earlier one of its key that is to be made again."""
+    """In halves, a call does not overtake an earlier one of its key that is to be made again."""
     log: list[Made] = []
     script = [(1.0, answered), (1.0, raises(CallRefused())), (1.0, again("x"))]
     arrivals = [(i / 10, call, NEVER) for i, call in enumerate(("w1", "x1", "x2", "y1"))]

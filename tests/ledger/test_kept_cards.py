@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import astuple
 from pathlib import Path
 
 import pytest
 
-from switch.ledger.kept_cards import KeptCards
+from switch.ledger.kept_cards import KeptCards, card_of
+from switch.ledger.ledger import Ledger
 from switch.rules.card import Card
-from tests.ledger.support import Books, ask, ledger_on, number, within
+from tests.ledger.support import Books, ask, card_row, ledger_on, number, within
 from tests.process import eventually
 from tests.rules.support import CARD
 
@@ -49,6 +51,15 @@ NO_CHANGES = {
         " key_token = coalesce(key_token, pan_token) WHERE account_id = $1"
     ),
 }
+
+
+async def all_read(ledger: Ledger) -> None:
+    """Wait until it has read the cards that it keeps."""
+
+    async def is_done() -> bool:
+        return ledger._reader.is_done
+
+    await eventually(is_done, "reading cards")
 
 
 async def known(books: Books) -> tuple[int, bytes]:
@@ -135,6 +146,27 @@ async def test_what_was_found_last_is_kept() -> None:
     assert 0 == len(kept)
 
 
+async def test_what_is_forgotten_goes_bit_by_bit() -> None:
+    """Nothing that was forgotten is found again, and no more than so many are freed at once."""
+    kept = KeptCards(9)
+    for _ in range(2):
+        for account_id in range(5):
+            kept.keep([bytes([account_id]) * 32], card(account_id))
+        kept.forget()
+    assert (None, 0, True) == (kept.get(bytes(32)), len(kept), kept.has_room)
+    kept.keep([ONE], card(1))
+    assert [True, True, True, True, False] == [kept.let_go(3) for _ in range(5)]
+    assert card(1) == kept.get(ONE)
+
+
+async def test_columns_that_do_not_fit() -> None:
+    """A card whose columns of plastics are not of one length is no card."""
+    row = card_row(ONE)
+    assert [("00", "3012", "201")] == [astuple(plastic) for plastic in card_of(row).plastics]
+    with pytest.raises(ValueError, match="longer"):
+        card_of((*row[:-1], ["201", "101"]))
+
+
 async def test_none_are_kept() -> None:
     """With room for none, none is kept."""
     kept = KeptCards(0)
@@ -150,8 +182,7 @@ async def test_reading_pushes_nothing_out(
     await known(books)
     async with ledger_on(shared_database, tmp_path / "journal", cards_kept=1) as ledger:
         await ledger.find_card([token], within(20.0))
-        assert ledger._keeper is not None
-        await asyncio.wait_for(ledger._keeper, 20)
+        await all_read(ledger)
         assert ledger.kept_card([token]) is not None
 
 
@@ -161,8 +192,7 @@ async def test_what_was_kept_of_another_database_is_forgotten(
     """A connection that comes back may be to a database made anew: what was kept is forgotten."""
     account_id, token = await known(books)
     async with ledger_on(shared_database, tmp_path / "journal", cards_kept=100_000) as ledger:
-        assert ledger._keeper is not None
-        await asyncio.wait_for(ledger._keeper, 20)
+        await all_read(ledger)
         assert ledger.kept_card([token]) is not None
         await books.connection.execute("DELETE FROM pan_tokens WHERE account_id = $1", account_id)
         for lane in ledger._deciding:
