@@ -63,8 +63,8 @@ async def findings(url: str) -> dict[str, int]:
 
 
 async def untold(database: str) -> tuple[int, int]:
-    """How many decisions have no event of theirs, and how many accounts' last event has other
-    balances than they.
+    """How many decisions have no event of theirs, which tells money where they are approved, and
+    how many accounts' last event has other balances than they.
     """
     books = await Books.open(database)
     decisions: int = await books.connection.fetchval(
@@ -72,6 +72,7 @@ async def untold(database: str) -> tuple[int, int]:
         " USING (account_id, authorization_id, card_id, received_at)"
         " WHERE e.type IS DISTINCT FROM"
         " 'authorization.' || CASE WHEN z.reason IS NULL THEN 'approved' ELSE 'declined' END"
+        " OR (e.held_change_minor IS NULL) IS DISTINCT FROM (z.reason IS NOT NULL)"
     )
     accounts: int = await books.connection.fetchval(
         "SELECT count(*) FROM accounts AS a CROSS JOIN LATERAL ("
