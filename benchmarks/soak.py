@@ -77,7 +77,7 @@ async def soak(folder: Path, minutes: float, share: float) -> dict[str, object]:
 async def saturation(here: Stage) -> float:
     """The approvals a second that the switch can be counted on for.
 
-    Its memory has seen the most that it ever needs by then.
+    Its memory has seen a saturation by then, as it may in the soak's worse moments.
     """
     await here.closed(IN_FLIGHT, SATURATION_SECONDS)
     rates = [
