@@ -68,7 +68,7 @@ async def test_out_of_budget_in_the_queue(mended: Rig) -> None:
     assert ["VerifyCardValidationData"] == mended.data.operations_asked()
 
 
-async def test_many_cancelled_at_random(hsm: AwsHsm) -> None:
+async def test_many_cancelled_at_random(hsm: AwsHsm, mended: Rig) -> None:
     """Of questions cancelled at any moment none gets another's answer, and all threads survive."""
     chance = random.Random(11)
     key = cards.material("cvk")
@@ -83,11 +83,12 @@ async def test_many_cancelled_at_random(hsm: AwsHsm) -> None:
         verdict = await hsm.verify_card_code(REFS["cvk"], of, pan=pan, code=code)
         return verdict is (Verdict.MATCH if is_right else Verdict.MISMATCH)
 
+    mended.data.delay = 0.002  # two threads: all are answered after 0.12 s at the earliest
     tasks = [asyncio.create_task(ask(number)) for number in range(len(pans))]
-    for task in tasks:
-        if chance.random() < 0.5:
-            await asyncio.sleep(chance.random() / 100)
-            task.cancel()
+    await asyncio.sleep(0)  # all have asked, and none can have been answered: the first is in time
+    for task in chance.sample(tasks, 60):
+        task.cancel()
+        await asyncio.sleep(chance.random() / 200)
     answers = await asyncio.gather(*tasks, return_exceptions=True)
     assert all(a is True or isinstance(a, asyncio.CancelledError) for a in answers)
     assert any(a is True for a in answers)
