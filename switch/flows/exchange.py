@@ -27,4 +27,5 @@ class Exchange:
     answer: bytes | None = field(default=None, repr=False)  #: to be framed and written
     has_mac: bool = False  #: it brought a MAC, so that its answer has one
     fault: str | None = None  #: the kind of a fault that was answered
+    done_at: float | None = None  #: when nothing was left to do for it, by `time.monotonic`
     outcome: str = "dropped"  #: sent, late, unread, too_long, link_gone, unanswered, dropped, taken

@@ -134,6 +134,8 @@ class Connection(asyncio.Protocol):
         except ValueError:
             return "too_long"
         self._write_soon(frame)
+        if self._in_flight == 1:  # no other answer is there to wait for
+            self._flush()
         return "sent"
 
     @property

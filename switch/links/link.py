@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
@@ -249,7 +250,7 @@ class Link:
                 if exchange.answer is not None:
                     exchange.outcome = connection.write(exchange, message.envelope)
                 self._managed(exchange)
-                self._on_exchange(exchange)
+                self._tell(exchange)
                 return
             if self.in_flight >= self.settings.in_flight_max + BOOKINGS_WAITING_MAX:
                 self.event("booking_unanswered", count=self.in_flight)  # its sender repeats it
@@ -307,9 +308,16 @@ class Link:
             self.in_flight -= 1
             connection.end()
         self._managed(exchange)
-        self._on_exchange(exchange)
+        self._tell(exchange)
         if exchange.outcome == "link_gone" and exchange.reply and exchange.reply.undo:
             await self._issuer.ledger.untold(exchange.reply.undo)
+
+    def _tell(self, exchange: Exchange) -> None:
+        """Log and count it in the next turn of the loop, after the answers of this one have left: a
+        batch makes many at once, and no answer waits for the lines of those before it.
+        """
+        exchange.done_at = time.monotonic()
+        self._loop.call_soon(self._on_exchange, exchange)
 
     async def _untold(self, exchange: Exchange) -> None:
         """An answer that was not written in time is none: the sender takes it for a decline.

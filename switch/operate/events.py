@@ -35,8 +35,8 @@ class Operator:
 
     def exchange(self, exchange: Exchange) -> None:
         """A message and its answer are done: write its one line."""
-        now = time.monotonic()
-        total_us = int((now - exchange.deadline.received_at) * 1_000_000)
+        done_at = time.monotonic() if exchange.done_at is None else exchange.done_at
+        total_us = int((done_at - exchange.deadline.received_at) * 1_000_000)
         self._metrics.exchange(exchange, total_us)
         reply, message = exchange.reply, exchange.message
         fields, version = message.fields if message else {}, exchange.version
@@ -63,7 +63,7 @@ class Operator:
             "batch": None,
             "problem": exchange.fault,
             "total_us": total_us,
-            "left_ms": round(exchange.deadline.left(now) * 1000, 1),  # null of what is patient
+            "left_ms": round(exchange.deadline.left(done_at) * 1000, 1),  # null of what is patient
         }
         if (request := exchange.request) is not None:
             line["pan"] = mask_pan(request.pan)
