@@ -84,6 +84,10 @@ class Result:
         self.latencies.extend(in_time)
         self.codes["00"] += len(in_time)
 
+    def slower_than(self, seconds: float) -> int:
+        """How many approvals took longer than that."""
+        return sum(latency > seconds for latency in self.latencies)
+
     def quantile_ms(self, quantile: float) -> float:
         """A quantile of the latencies, in milliseconds."""
         return quantile_ms(self.latencies, quantile)

@@ -113,9 +113,11 @@ async def rig(
     connections_max: int = CONNECTIONS_MAX,
     admin_listen: str = "",
     database: str = "",
+    trees: Sequence[Path] = (),
 ) -> AsyncIterator[Rig]:
     """Make the database, load the cards, start the switches; stop all of it at the end. `database`
-    is what else stands in that section of their settings.
+    is what else stands in that section of their settings; the first switches have their code from
+    `trees`, the others, like all commands, from where the bench runs.
     """
 
     def configured(number: int) -> tuple[Path, int]:
@@ -142,11 +144,11 @@ async def rig(
         await _command(config, "demo", "reset")
         await _command(config, "demo", "cards", "--count", str(cards))
         started = []
-        for number in range(1, switches + 1):
+        for number, tree in zip(range(1, switches + 1), [*trees, *[None] * switches], strict=False):
             config, port = configured(number)
             log = folder / f"switch-{number}.log"
             process = await stack.enter_async_context(
-                serving(_switch_command(config, "run"), port, log)
+                serving(_switch_command(config, "run"), port, log, tree)
             )
             started.append(Serving((HOST, port), process.pid, log))
         yield Rig(postgres, tuple(started))
@@ -198,14 +200,19 @@ async def _command(config: Path, *words: str) -> None:
 
 
 @contextlib.asynccontextmanager
-async def serving(command: Sequence[str], port: int, log: Path) -> AsyncIterator[Process]:
-    """A program of its own, once it listens; stopped at the end. What it says goes to the log."""
+async def serving(
+    command: Sequence[str], port: int, log: Path, tree: Path | None = None
+) -> AsyncIterator[Process]:
+    """A program of its own, once it listens; stopped at the end. What it says goes to the log. It
+    runs in `tree`, where one is given.
+    """
     with log.open("wb") as output:
         process = await asyncio.create_subprocess_exec(
             *command,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=output,
             stderr=asyncio.subprocess.STDOUT,
+            cwd=tree,
             env=_environment(),
             start_new_session=True,  # Ctrl-C is the bench's: it stops the program in its turn
         )

@@ -7,6 +7,10 @@
 Memory must stay flat, every message must be answered and approved, and at the end all that a
 bench proves must hold. The last line is one JSON object; the exit code is 1 where something did
 not hold.
+
+The link answers within two seconds, as that of a scheme does (deploy/chart/examples): a disk that
+takes longer for a flush than the bench's 250 ms is no fault of who waits for it. How many a link of
+250 ms would have missed is told all the same.
 """
 
 from __future__ import annotations
@@ -20,13 +24,17 @@ from pathlib import Path
 import click
 
 from benchmarks.load import Result
+from benchmarks.rig import ANSWER_WITHIN_MS
 from benchmarks.stage import Stage, exceptions, perform, say, stage
 
 CARDS, IN_FLIGHT = 20_000, 128
 
-#: What the link takes in flight: more than comes within a deadline, so that it sheds nothing that
-#: could still be decided in time.
-LINK_IN_FLIGHT = 768
+#: What the link answers within, in milliseconds.
+SCHEME_WITHIN_MS = 2000
+
+#: What the link takes in flight: more than comes within such a deadline, so that it sheds nothing
+#: that could still be decided in time.
+LINK_IN_FLIGHT = 8192
 
 #: How long saturation is measured, and how often: the least counts. A machine that others use too
 #: is slower for minutes, and 70 % of what it does in a good one would soak the queue in a bad one.
@@ -41,9 +49,13 @@ RSS_GROWTH_MAX = 0.05
 LOOK_SECONDS = 1.0
 
 
-async def soak(folder: Path, minutes: float, share: float) -> dict[str, object]:
+async def soak(
+    folder: Path, minutes: float, share: float, answer_within_ms: int
+) -> dict[str, object]:
     """Find the rate, hold it, look at the memory, prove the rest."""
-    async with stage(folder, cards=CARDS, in_flight=LINK_IN_FLIGHT) as here:
+    async with stage(
+        folder, cards=CARDS, in_flight=LINK_IN_FLIGHT, answer_within_ms=answer_within_ms
+    ) as here:
         per_second = share * await saturation(here)
         say(f"{minutes:g} minutes at {per_second:.0f} a second, {share:.0%} of saturation")
         # What an overload left behind on purpose, such as answers 91, is not the soak's.
@@ -58,9 +70,11 @@ async def soak(folder: Path, minutes: float, share: float) -> dict[str, object]:
         "per_s": round(per_second),
         "saturation_per_s": round(per_second / share),
         "share_of_saturation": share,
+        "answer_within_ms": answer_within_ms,
         "messages": result.sent,
         "unanswered": result.unanswered,
         "not_approved": result.others,
+        f"slower_than_{ANSWER_WITHIN_MS}_ms": result.slower_than(ANSWER_WITHIN_MS / 1000),
         "p50_ms": result.quantile_ms(0.5),
         "p99_ms": result.quantile_ms(0.99),
         "p99_9_ms": result.quantile_ms(0.999),
@@ -128,9 +142,11 @@ def problems(told: dict[str, object]) -> list[str]:
 @click.option("--minutes", type=click.FloatRange(0.1), default=30.0, show_default=True)
 @click.option("--share", type=click.FloatRange(0.01, 1), default=0.7, show_default=True,
               help="Of what the switch can do.")  # fmt: skip
-def main(minutes: float, share: float) -> None:
+@click.option("--answer-within-ms", type=click.IntRange(10, 60_000), default=SCHEME_WITHIN_MS,
+              show_default=True, help="The link's deadline.")  # fmt: skip
+def main(minutes: float, share: float, answer_within_ms: int) -> None:
     """Load the switch for long, and see that it stays as it was."""
-    told = perform(lambda folder: soak(folder, minutes, share))
+    told = perform(lambda folder: soak(folder, minutes, share, answer_within_ms))
     if wrong := problems(told):
         sys.exit(f"soak: {', '.join(wrong)}")
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
+import sys
+from array import array
 from collections.abc import AsyncIterator, Callable
 from dataclasses import asdict
 from functools import partial
 from itertools import repeat
+from pathlib import Path
 
 import asyncpg
 import pytest
@@ -18,7 +21,7 @@ from benchmarks.codec import cost
 from benchmarks.honesty import check_yardstick
 from benchmarks.html import page
 from benchmarks.load import Generator
-from benchmarks.rig import HOST, BenchError, run
+from benchmarks.rig import HOST, BenchError, free_port, run, serving
 from benchmarks.soak import flatness, problems
 from benchmarks.textbook import Textbook
 from benchmarks.traffic import DIALECT, make_traffic, purchase
@@ -341,3 +344,24 @@ def test_memory_that_grows_is_seen() -> None:
     assert ["rss_growth"] == problems(
         {"unanswered": 0, "not_approved": {}, "log_lines_lost": 0, "rss_growth": 0.06}
     )
+
+
+def test_what_a_stricter_link_would_have_missed_is_counted() -> None:
+    """A latency of the limit itself is in time."""
+    result = load.Result(latencies=array("d", [0.1, 0.25, 0.251, 2.0]))
+    assert 2 == result.slower_than(0.25)
+
+
+async def test_another_tree_is_measured_with_its_own_code(tmp_path: Path) -> None:
+    """A program of another tree has its code from there."""
+    tree, log, port = tmp_path / "tree", tmp_path / "log", free_port()
+    tree.mkdir()
+    (tree / "serve.py").write_text(
+        "import socket, sys, time\n"
+        "print(__file__, flush=True)\n"
+        "kept = socket.create_server(('127.0.0.1', int(sys.argv[1])))\n"
+        "time.sleep(60)\n"
+    )
+    command = [sys.executable, "-m", "serve", str(port)]
+    async with serving(command, port, log, tree):
+        assert str(tree / "serve.py") == log.read_text().strip()
