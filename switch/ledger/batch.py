@@ -259,6 +259,23 @@ class Batcher(Generic[Call, Answer]):
     async def _serve(
         self, lane: Lane[Call, Answer], batch: list[tuple[int, _Waiting[Call, Answer]]]
     ) -> None:
+        """Make a batch, then what waits by then, and so on while something does.
+
+        The next batch leaves before those who waited for this one go on: the database works on it
+        while they make their answers.
+        """
+        try:
+            while batch:
+                await self._make_and_release(lane, batch)
+                batch = self._take() if lane.is_ready else []
+        finally:
+            self._idle.append(lane)
+            self.dispatch()
+
+    async def _make_and_release(
+        self, lane: Lane[Call, Answer], batch: list[tuple[int, _Waiting[Call, Answer]]]
+    ) -> None:
+        """Make a batch, note how long it took, and let the next calls of its keys go."""
         started = time.monotonic()
         again: list[_Waiting[Call, Answer]] = []
         try:
@@ -271,9 +288,8 @@ class Batcher(Generic[Call, Answer]):
                 rounds = 1 + max(turn for turn, _ in batch)
                 self._call_seconds += 0.1 * (seconds - self._call_seconds)
                 self._round_seconds += 0.1 * (seconds / rounds - self._round_seconds)
-            self._idle.append(lane)
             self._release({waiting.key for _, waiting in batch}, again)
-            self.dispatch()
+            self._lanes_to_count_on = self.lanes_ready or 1
 
     async def _make(
         self, lane: Lane[Call, Answer], batch: list[tuple[int, _Waiting[Call, Answer]]]

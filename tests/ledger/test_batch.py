@@ -50,6 +50,24 @@ def test_grouped_when_busy() -> None:
     assert [["x1"], ["y1", "z1", "x2"]] == calls_of(log)
 
 
+def test_the_next_batch_leaves_first() -> None:
+    """A lane has its next batch before those who waited for the last one go on."""
+    log: list[Made] = []
+
+    async def main() -> list[list[list[str]]]:
+        batcher: Batcher[str, str] = Batcher([ScriptedLane(log)], batch_max=9)
+
+        async def left_by_then(call: str) -> list[list[str]]:
+            await batcher.submit(call, key=call, decide_by=NEVER)
+            return calls_of(log)
+
+        return await asyncio.gather(*map(left_by_then, "xyz"))
+
+    first, *others = run(main())
+    assert [["x"], ["y", "z"]] == first
+    assert [first, first] == others
+
+
 def test_batch_max() -> None:
     """A batch takes no more than its cap, the longest waiting first."""
     log: list[Made] = []
