@@ -41,15 +41,23 @@ class Issuer:
 
     def receive(self, message: Message) -> Answer:
         """Take a message; a repeat gets what its original got and moves nothing."""
-        key = mti.without_repeat(message.mti), message.fields[11]
+        key = self._key(message)
         if key not in self.answered:
             self.answered[key] = self._first(*key, message)
         return self.answered[key]
 
+    def has_answer_to(self, message: Message) -> bool:
+        """Whether it repeats one that came before."""
+        return self._key(message) in self.answered
+
+    @staticmethod
+    def _key(message: Message) -> tuple[str, str]:
+        return mti.without_repeat(message.mti), message.fields[11]
+
     def unwind(self, message: Message) -> None:
         """Take back an approval that came too late, unless an advice has spoken for it."""
         rrn, stan = message.fields[37], message.fields[11]
-        key = mti.without_repeat(message.mti), stan
+        key = self._key(message)
         if self.answered[key].is_approval and rrn not in self.advised:
             self.stands[rrn].pop(stan, None)
             self.answered[key] = DECLINED

@@ -121,11 +121,12 @@ def _come_of(
         return UNAVAILABLE if is_decision else None
     if is_decision and reason is not None:
         issuer.declines.setdefault(message.fields[37], reason)
+    decides = is_decision and not issuer.has_answer_to(message)  # a repeat has nothing to unwind
     answer = issuer.receive(message)
     if fate is Fate.ANSWERED:
         return answer
     if fate is Fate.LATE:
         late[ask] = answer
-    if fate is Fate.UNWOUND and is_decision:
+    if fate is Fate.UNWOUND and decides:
         issuer.unwind(message)
     return None

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from switch.operate.simulate.habits import REPEATS_MOST
@@ -130,6 +130,7 @@ SHARES = st.builds(Shares, **dict.fromkeys(Shares.__dataclass_fields__, SHARE))
 
 
 @settings(deadline=None, max_examples=100)
+@example("atm_cash", [Fate.ANSWERED, Fate.UNWOUND], shares(repeat=0.5), 0)
 @given(st.sampled_from(sorted(WEIGHTS)), WORLD, SHARES, st.integers(0, 2**32))
 def test_whatever_happens(name: str, fates: list[Fate], always: Shares, seed: int) -> None:
     """Under any order of answers, silences, losses and outages a story ends, everything that
