@@ -268,6 +268,7 @@ class Batcher(Generic[Call, Answer]):
             while batch:
                 await self._make_and_release(lane, batch)
                 batch = self._take() if lane.is_ready else []
+                self._dispatch()  # what is left of the keys let go, where another lane is free
         finally:
             self._idle.append(lane)
             self.dispatch()

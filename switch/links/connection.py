@@ -38,6 +38,7 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._is_stuck = False
         self._has_said_all = False
+        self._is_finished = False
         self._is_deaf = False
         self._backlog: Iterator[Event] = iter(())
         self._backlog_at: float | None = None  # when it came, while there is one
@@ -114,7 +115,10 @@ class Connection(asyncio.Protocol):
     def end(self) -> None:
         """One is done with. A peer that has said all is closed after its last."""
         self._in_flight -= 1
-        if self._has_said_all and not self._in_flight:
+        if self._in_flight:
+            return
+        self._flush()  # no other answer is there to wait for
+        if self._has_said_all:
             self.close()
 
     def write(self, exchange: Exchange, envelope: Envelope) -> str:
@@ -123,7 +127,7 @@ class Connection(asyncio.Protocol):
         Says what became of it.
         """
         assert exchange.answer is not None  # noqa: S101 - the link asks only then
-        if self._transport is None or self._transport.is_closing():
+        if self._is_over or self._is_finished:
             return "link_gone"
         if exchange.deadline.answered_late(time.monotonic()):
             return "late"
@@ -134,8 +138,6 @@ class Connection(asyncio.Protocol):
         except ValueError:
             return "too_long"
         self._write_soon(frame)
-        if self._in_flight == 1:  # no other answer is there to wait for
-            self._flush()
         return "sent"
 
     @property
@@ -160,6 +162,7 @@ class Connection(asyncio.Protocol):
     def finish(self) -> None:
         """Say that no more answers come; the peer closes when it has read them."""
         self._flush()
+        self._is_finished = True
         if self._transport is not None and not self._transport.is_closing():
             self._transport.write_eof()
 
@@ -186,7 +189,7 @@ class Connection(asyncio.Protocol):
 
     def _flush(self) -> None:
         unwritten, self._unwritten = self._unwritten, []
-        if unwritten and self._transport is not None:
+        if unwritten and self._transport is not None and not self._transport.is_closing():
             self._transport.write(b"".join(unwritten))
 
     def _take_turn(self) -> None:

@@ -313,8 +313,8 @@ class Link:
             await self._issuer.ledger.untold(exchange.reply.undo)
 
     def _tell(self, exchange: Exchange) -> None:
-        """Log and count it in the next turn of the loop, after the answers of this one have left: a
-        batch makes many at once, and no answer waits for the lines of those before it.
+        """Log and count it once its answer has left: a batch makes many at once, and none of them
+        waits for the lines of those before it on its connection.
         """
         exchange.done_at = time.monotonic()
         self._loop.call_soon(self._on_exchange, exchange)

@@ -102,6 +102,21 @@ def test_one_key_one_lane() -> None:
     assert [(1.0, "x1"), (2.0, "x2")] == ended
 
 
+def test_the_rest_has_the_free_lane() -> None:
+    """What a lane leaves of the keys that it let go has another that is free, at once."""
+    log: list[Made] = []
+    lanes = (
+        ScriptedLane(log, [(1, answered), (2, answered)]),
+        ScriptedLane(log, [(1.5, answered)], name="b"),
+    )
+    early = [(0.0, "v1", NEVER), (0.1, "w1", NEVER), (0.5, "x1", NEVER), (0.6, "y1", NEVER)]
+    late = [(2 + i / 10, call, NEVER) for i, call in enumerate(("x2", "x3", "y2", "y3"))]
+    outcomes([*early, *late], *lanes, batch_max=2)
+    assert [["v1"], ["w1"], ["x1", "y1"]] == calls_of(log[:3])
+    assert [["x2", "x3"], ["y2", "y3"]] == sorted(calls_of(log[3:5]))  # either key may be first
+    assert [("a", 3.0), ("b", 3.0)] == sorted((made.lane, made.start) for made in log[3:5])
+
+
 # ---- again ------------------------------------------------------------------------------------
 
 
