@@ -187,8 +187,14 @@ async def run(*command: str | Path, environment: dict[str, str] | None = None) -
 
 
 def _environment() -> dict[str, str]:
-    """Ours without the switch's variables: they outrank the file and might name a real one."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("SWITCH_")}
+    """Ours without the switch's variables: they outrank the file and might name a real one. Nor
+    with what keeps Python from the code of the folder in which it runs.
+    """
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("SWITCH_") and name != "PYTHONSAFEPATH"
+    }
 
 
 def _switch_command(config: Path, *words: str) -> list[str]:

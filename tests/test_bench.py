@@ -352,8 +352,11 @@ def test_what_a_stricter_link_would_have_missed_is_counted() -> None:
     assert 2 == result.slower_than(0.25)
 
 
-async def test_another_tree_is_measured_with_its_own_code(tmp_path: Path) -> None:
-    """A program of another tree has its code from there."""
+async def test_another_tree_is_measured_with_its_own_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A program of another tree has its code from there, whatever the bench was started with."""
+    monkeypatch.setenv("PYTHONSAFEPATH", "1")
     tree, log, port = tmp_path / "tree", tmp_path / "log", free_port()
     tree.mkdir()
     (tree / "serve.py").write_text(
