@@ -32,8 +32,8 @@ CARDS, IN_FLIGHT = 20_000, 128
 #: What the link answers within, in milliseconds.
 SCHEME_WITHIN_MS = 2000
 
-#: What the link takes in flight: more than comes within such a deadline at 4,000 a second, so that it
-#: sheds nothing that could still be decided in time.
+#: What the link takes in flight: more than comes within such a deadline at 4,000 a second, so that
+#: it sheds nothing that could still be decided in time.
 LINK_IN_FLIGHT = 8192
 
 #: How long saturation is measured, and how often: the least counts. A machine that others use too

@@ -76,3 +76,40 @@ def test_anything(
         settled = [answer for made in batches for answer in made.answers or ()]
         of_key = [a for a in settled if isinstance(a, str) and a[0] == key]
         assert sorted(of_key) == of_key
+
+
+@settings(deadline=None, derandomize=True, max_examples=300)
+@given(
+    st.lists(st.tuples(st.integers(0, 4), st.sampled_from("vwxyz")), min_size=8, max_size=24),
+    st.lists(st.lists(st.integers(1, 4), min_size=6, max_size=6), min_size=2, max_size=3),
+    st.integers(2, 3),
+)
+def test_no_lane_is_free_beside_a_call_that_waits(
+    some: list[tuple[int, str]], scripts: list[list[int]], batch_max: int
+) -> None:
+    """A call whose key stands in no lane waits only while every lane is busy."""
+    some.sort()
+    arrivals = [(w + i / 1000, f"{key}{i:02}", NEVER) for i, (w, key) in enumerate(some)]
+    log: list[Made] = []
+    lanes = [
+        ScriptedLane(log, [(float(seconds), answered) for seconds in script], name=str(i))
+        for i, script in enumerate(scripts)
+    ]
+    outcomes(arrivals, *lanes, batch_max=batch_max)
+    arrived = {call: when for when, call, _ in arrivals}
+    let_go: dict[str, float] = {}  # when each key left its last lane
+    log = [made for made in log if made.calls[0][1] != "after"]
+    for made in log:
+        keys = {call[0] for _, call in made.calls}
+        for _, call in made.calls:
+            could = max(arrived[call], let_go.get(call[0], 0.0))
+            assert all(_is_busy(log, lane.name, could, made.start) for lane in lanes)
+        let_go |= dict.fromkeys(keys, made.end)
+
+
+def _is_busy(log: list[Made], lane: str, since: float, until: float) -> bool:
+    """Whether a lane was busy all that time: its next batch begins where the last one ends."""
+    for made in log:
+        if made.lane == lane and made.start <= since < made.end:
+            since = made.end
+    return since >= until
